@@ -1,0 +1,87 @@
+// GenerationDirectory: the generations in a job's directory.
+//
+// Purpose: which generation is next, which to restart from, which to remove.
+// Ownership: nothing is kept open; the FileSystem must outlive it.
+// Threads: no state; but sweep_partial() and prune() must not run while
+//   another process of this job writes a generation.
+// Units: bytes; ns since the epoch.
+// Errors: a damaged generation is an entry with its cause, not an error; an
+//   unreadable directory is one.
+// Source: ARCHITECTURE.md (job directory), SCHEMA.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/image/generation_reader.hpp"
+#include "format/image/model.hpp"
+#include "format/posix/file_system.hpp"
+#include "format/posix/result.hpp"
+
+namespace ckpt::image {
+
+// "gen-000012.h5"
+std::string generation_file_name(std::uint64_t number);
+// "gen-000012.node-HOST.h5": a node's part of a generation of several nodes.
+std::string node_file_name(std::uint64_t number, std::string_view host);
+// PATH + ".partial"
+std::string partial_path(const std::string& path);
+// The number in "gen-000012.h5" (also with .partial or .node-HOST); nothing for other names.
+std::optional<std::uint64_t> generation_number_of(std::string_view file_name);
+
+enum class GenerationState {
+  good,     // opens, is complete, of this schema (payload not read: see verify)
+  damaged,  // committed, but does not open; `cause` says why
+  partial,  // being written, or left by a crash: never offered
+};
+
+struct GenerationEntry {
+  std::uint64_t number = 0;
+  std::string path;
+  std::uint64_t size = 0;       // with its node files
+  std::int64_t taken_at_ns = 0; // of the snapshot; for a damaged or partial one the file's time
+  GenerationState state = GenerationState::good;
+  std::string cause;            // of a damaged one
+  std::int32_t world_size = 0;
+};
+
+// What newest_good passed over, and why.
+struct SkippedGeneration {
+  std::uint64_t number = 0;
+  Error error;
+};
+
+class GenerationDirectory {
+ public:
+  GenerationDirectory(FileSystem& files, std::string job_directory);
+
+  std::string path_of(std::uint64_t number) const;
+
+  // Ascending numbers.
+  Result<std::vector<GenerationEntry>> list() const;
+
+  // One more than the highest there is, partial and damaged ones included.
+  Result<std::uint64_t> next_number() const;
+
+  // The newest that verifies to `depth`; those passed over are added to `skipped`.
+  Result<GenerationEntry> newest_good(VerifyDepth depth,
+                                      std::vector<SkippedGeneration>* skipped = nullptr) const;
+
+  // Removes what a crash left: *.partial, and node files of no generation.
+  // Returns the names removed.
+  Result<std::vector<std::string>> sweep_partial();
+
+  // Keeps the `keep` newest committed generations (at least 1) and removes the
+  // older ones; never the newest good one (its records are verified).
+  // Returns the numbers removed.
+  Result<std::vector<std::uint64_t>> prune(std::uint64_t keep);
+
+ private:
+  FileSystem& files_;
+  std::string directory_;
+};
+
+}  // namespace ckpt::image
