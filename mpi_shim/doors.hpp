@@ -12,8 +12,9 @@
 //   No lock of the shim may be held while a door is entered.
 // Rules: inside a door a thread never waits for what only another rank's
 //   *program* can do; except in a collective, behind a CollectiveDoor. Raise
-//   errors (raise_error) after the door has been left. A handle's `lower` may
-//   be read only inside: a restart changes it.
+//   errors (raise_error) after the door has been left. A handle's `lower` must
+//   be read inside, after the door's constructor: while a thread stands at a
+//   door a restart may change it.
 // Errors: before MPI_Init and after MPI_Finalize a door does as Open MPI: a
 //   message and the end of the process.
 // Source: ARCHITECTURE.md "Doors", "A checkpoint".
@@ -46,13 +47,19 @@ class Door {
     if (__builtin_expect(thread_->gate != g_gate, 0)) enter_slowly(function);
   }
   ~Door() {
+    if (thread_) leave();
+  }
+  Door(const Door&) = delete;
+  Door& operator=(const Door&) = delete;
+
+  // Ends the stay before the block does (to raise an error outside).
+  void leave() {
     compiler_barrier();
     thread_->inside = thread_->inside - 1;
     compiler_barrier();
     if (__builtin_expect(thread_->gate != g_gate, 0)) left_while_closing();
+    thread_ = nullptr;
   }
-  Door(const Door&) = delete;
-  Door& operator=(const Door&) = delete;
 
   // For wait loops: true when the doors are closing and the loop must call
   // step_aside() before it goes on.
@@ -85,8 +92,12 @@ class CollectiveDoor : public Door {
     if (__builtin_expect(thread_->gate != g_gate, 0)) begin_slowly(function);
   }
   ~CollectiveDoor() {
+    if (thread_) leave();
+  }
+  void leave() {
     compiler_barrier();
     comm_.clock.done = comm_.clock.done + 1;
+    Door::leave();
   }
 
  protected:
