@@ -262,69 +262,55 @@ def predefined_rows(predefined):
 def lowered(function, parameter):
     """The argument for the lower half."""
     if parameter.type == "MPI_Datatype" and not parameter.array:
-        in_place = function.properties.get("in_place", "").split("/")
+        conditions = []
         if parameter.name == function.properties.get("at_root"):
-            if in_place[-1] == parameter.name:
-                return f"lower_type_at({in_place[0]}, {parameter.name}, at_root)"
-            return f"lower_type_if(at_root, {parameter.name})"
-        if in_place[-1] == parameter.name:
-            return f"lower_type_of({in_place[0]}, {parameter.name})"
-        return f"lower_type({parameter.name})"
+            conditions.append("at_root")
+        buffer, _, type_ = function.properties.get("in_place", "").partition("/")
+        if type_ == parameter.name:
+            conditions.append(f"{buffer} != MPI_IN_PLACE")
+        if conditions:
+            return f"lower_type_if({' && '.join(conditions)}, {parameter.name})"
+        return f"lower_of({parameter.name})"
     if parameter.type == "const MPI_Datatype" and parameter.array:
         return f"lower_{parameter.name}.data()"
     if parameter.type in ("MPI_Comm", "MPI_Op"):
         return f"lower_of({parameter.name})"
+    if parameter.type == "MPI_Request *":
+        return "&lower_request"
     return parameter.name
 
 
 def type_arrays(function):
-    in_place = function.properties.get("in_place", "").split("/")
+    buffer, _, in_place = function.properties.get("in_place", "").partition("/")
     lines = ""
     for p in function.parameters:
         if p.type == "const MPI_Datatype" and p.array:
-            count = "state->size"
-            if "neighbor" in function.name.lower():
-                count = "neighbours(*state)"
-            if p.name == in_place[-1]:
-                count = f"{in_place[0]} == MPI_IN_PLACE ? 0 : {count}"
-            lines += f"  const LowerTypes lower_{p.name}({p.name}, {count});\n"
+            count = "neighbours(*state)" if "neighbor" in function.name else "state->size"
+            if p.name == in_place:
+                count = f"{buffer} == MPI_IN_PLACE ? 0 : {count}"
+            lines += f"    const LowerTypes lower_{p.name}({p.name}, {count});\n"
     return lines
 
 
 def collective(function):
     arguments = ", ".join(lowered(function, p) for p in function.parameters)
-    root = "  const bool at_root = state->rank == root;\n" if "at_root" in function.properties else ""
+    root = ("    const bool at_root = state->rank == root;\n"
+            if "at_root" in function.properties else "")
+    nonblocking = function.behaviour == "icollective"
+    request = "    MPI_Request lower_request;\n" if nonblocking else ""
+    adopt = ("    if (code == MPI_SUCCESS) *request = adopt_collective(lower_request, *state);\n"
+             if nonblocking else "")
     return (
         f"int {function.short}({function.plain_signature}) {{\n"
         f"  Communicator* state = checked(comm);\n"
         f'  if (!state) return raise_error(nullptr, MPI_ERR_COMM, "{function.name}");\n'
-        f"{root}{type_arrays(function)}"
-        f"  CollectiveDoor door(*state, \"{function.name}\");\n"
-        f"  const int code = lower::{function.short}({arguments});\n"
-        f"  door.leave();\n"
-        f'  return code == MPI_SUCCESS ? code : raise_error(comm, code, "{function.name}");\n'
-        "}\n")
-
-
-def nonblocking_collective(function):
-    parts = [lowered(function, p) if p.type != "MPI_Request *" else "&lower_request"
-             for p in function.parameters]
-    arguments = ", ".join(parts)
-    root = "  const bool at_root = state->rank == root;\n" if "at_root" in function.properties else ""
-    op = function.parameter_of("MPI_Op")
-    types = ", ".join(p.name for p in function.parameters
-                      if p.type == "MPI_Datatype" and not p.array)
-    return (
-        f"int {function.short}({function.plain_signature}) {{\n"
-        f"  Communicator* state = checked(comm);\n"
-        f'  if (!state) return raise_error(nullptr, MPI_ERR_COMM, "{function.name}");\n'
-        f"{root}{type_arrays(function)}"
-        f"  MPI_Request lower_request;\n"
-        f"  CollectiveDoor door(*state, \"{function.name}\");\n"
-        f"  const int code = lower::{function.short}({arguments});\n"
-        f'  if (code == MPI_SUCCESS) *request = begin_collective(*state, lower_request'
-        f"{', ' + op.name if op else ''});\n"
-        f"  door.leave();\n"
+        f"  int code;\n"
+        f"  {{\n"
+        f'    CollectiveDoor door(*state, "{function.name}");\n'
+        f"{root}{type_arrays(function)}{request}"
+        f"    code = lower::{function.short}({arguments});\n"
+        f"{adopt}"
+        f"  }}\n"
         f'  return code == MPI_SUCCESS ? code : raise_error(comm, code, "{function.name}");\n'
         "}\n")
 
@@ -334,9 +320,11 @@ def local_call(function):
     handle = enclosing_error(function)
     return (
         f"int {function.short}({function.plain_signature}) {{\n"
-        f"  Door door;\n"
-        f"  const int code = lower::{function.short}({arguments});\n"
-        f"  door.leave();\n"
+        f"  int code;\n"
+        f"  {{\n"
+        f'    Door door("{function.name}");\n'
+        f"    code = lower::{function.short}({arguments});\n"
+        f"  }}\n"
         f'  return code == MPI_SUCCESS ? code : raise_error({handle}, code, "{function.name}");\n'
         "}\n")
 
@@ -362,7 +350,7 @@ def outputs(functions, predefined):
         "function_names.cpp": function_names(functions),
         "predefined_rows.cpp": predefined_rows(predefined),
         "collectives.cpp": bodies(functions, "collective", collective),
-        "nonblocking_collectives.cpp": bodies(functions, "icollective", nonblocking_collective),
+        "nonblocking_collectives.cpp": bodies(functions, "icollective", collective),
         "local_calls.cpp": bodies(functions, "local", local_call),
         "unsupported_calls.cpp": bodies(functions, "unsupported", unsupported_call),
     }

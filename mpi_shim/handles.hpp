@@ -19,6 +19,7 @@
 
 #include <mpi.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -49,10 +50,18 @@ struct Handle {
   void* state = nullptr;  // Communicator*, Datatype*, ...; nullptr for null handles
   HandleKind kind = HandleKind::none;
   std::uint32_t predefined = CKPT_NOT_PREDEFINED;  // enum ckpt_predefined
-  std::int32_t fortran = -1;                       // number in the f2c table, -1 = none yet
   std::int32_t references = 1;                     // user-made objects only
+  // Open MPI's Fortran library takes a handle for a struct of its own and
+  // touches two of its members: it sets a bit in a new op's flags, and reads
+  // the Fortran number of a request that was not set to null.
+  unsigned char unused[0x54 - 28] = {};
+  std::uint32_t op_flags = 0;
+  unsigned char unused_too[0x68 - 0x58] = {};
+  std::int32_t fortran = -1;  // number in the f2c table, -1 = none yet
 };
-static_assert(sizeof(Handle) == 32);
+inline constexpr std::uint32_t kOpIsFortran = 2;  // in op_flags
+static_assert(offsetof(Handle, op_flags) == 0x54 && offsetof(Handle, fortran) == 0x68);
+static_assert(sizeof(Handle) == 0x70);
 
 // True once the program asked for MPI_THREAD_MULTIPLE.
 [[gnu::visibility("hidden")]] extern bool g_thread_multiple;
@@ -158,15 +167,12 @@ struct Datatype {
   Attributes attributes;
 };
 
-// The Fortran library writes a flag into a new op (fortran_flags.hpp), so a
-// user-made op's handle is followed by memory of that library's struct.
 struct Op {
   Handle own;
-  unsigned char library_area[224] = {};
   Handle* handle = nullptr;
   MPI_User_function* function = nullptr;
   bool commutes = true;
-  int trampoline = -1;  // which of the generated entry points the lower half calls
+  int trampoline = -1;  // which entry point the lower half calls (ops.cpp)
 };
 
 struct Errhandler {
@@ -186,6 +192,13 @@ inline Datatype* datatype(MPI_Datatype type) {
 }
 inline Group* group(MPI_Group handle) { return static_cast<Group*>(handle_of(handle)->state); }
 inline Op* op(MPI_Op handle) { return static_cast<Op*>(handle_of(handle)->state); }
+
+// Gives a handle's number in Fortran back, before its memory goes.
+void forget_fortran_number(Handle* handle);
+inline void forget_fortran(Handle* handle) {
+  if (handle->fortran >= 0) [[unlikely]]
+    forget_fortran_number(handle);
+}
 
 // Frees what the last reference held (and the lower half's object). No lock may
 // be held. Predefined objects are left alone.
