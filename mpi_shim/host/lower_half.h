@@ -28,6 +28,12 @@ static inline int ckpt_in_arena(uint64_t address) {
   return address >= CKPT_ARENA_START && address < CKPT_ARENA_END;
 }
 
+/* Descriptors of the lower half have numbers from here up; `soft_limit` is the
+ * soft RLIMIT_NOFILE. Low enough for select(), high enough for the program. */
+static inline int ckpt_descriptor_base(uint64_t soft_limit) {
+  return soft_limit >= 4096 ? 2048 : (int)(soft_limit - soft_limit / 4);
+}
+
 #define CKPT_LOWER_MAGIC 0x434b50544c4f5752ull
 
 /* What the lower half offers. `mpi` is indexed by enum ckpt_mpi_function
@@ -87,8 +93,9 @@ uint64_t ckpt_lower_attach_thread(struct ckpt_lower_table* table, int as_main);
 /* Gives a donor's TLS back (the thread ends). */
 void ckpt_lower_detach_thread(struct ckpt_lower_table* table, uint64_t gs);
 
-/* Lowest address of the arena not used yet; the agent's and restorer's own
- * mappings in the arena are taken here too. */
+/* mmap at an address of the arena that is not in use (opens the arena if need
+ * be). For mappings that belong to a process but not to its image: the status
+ * page, the restorer's memory. Returns the address, or -errno as a pointer. */
 void* ckpt_arena_map(size_t length, int prot, int flags, int fd, int64_t offset);
 
 #ifdef __cplusplus
