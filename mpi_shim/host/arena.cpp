@@ -35,8 +35,8 @@ long arena_mmap(uint64_t length, int prot, int flags, int fd, int64_t offset) {
                                   __ATOMIC_RELAXED);
       continue;
     }
-    const long got = raw::mmap(at, size, prot, (flags & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, fd,
-                               offset);
+    const long got =
+        raw::mmap(at, size, prot, (flags & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, fd, offset);
     if (got != -EEXIST) return got;
     // Second time round the arena: long-lived mappings lie in the way.
     if (skip < (64ull << 20)) skip *= 2;

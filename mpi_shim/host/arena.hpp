@@ -37,10 +37,10 @@ enum Steer : uint32_t {
 // struct ckpt_arena_control of arena_control.h is what ckpt-mpi-host (C) sees.
 struct Control {
   uint64_t magic;
-  volatile uint64_t next;          // next address to try
-  uint64_t first;                  // where `next` starts again at the arena's end
-  uint64_t stubs[kSteerKinds];     // addresses of the jump stubs, in the arena
-  uint64_t upper_stack;            // where return_to_upper goes back to
+  volatile uint64_t next;       // next address to try
+  uint64_t first;               // where `next` starts again at the arena's end
+  uint64_t stubs[kSteerKinds];  // addresses of the jump stubs, in the arena
+  uint64_t upper_stack;         // where return_to_upper goes back to
   void (*return_to_upper)(int64_t);
   struct ckpt_lower_table* table;  // set by the host
   int32_t thread_multiple;         // asked of the host

@@ -56,9 +56,9 @@ long map_segment(int fd, const Elf64_Phdr& segment, uint64_t bias) {
   const uint64_t start = page_down(bias + segment.p_vaddr);
   const uint64_t skew = bias + segment.p_vaddr - start;
   if (segment.p_filesz > 0) {
-    const long at = steered_mmap(start, segment.p_filesz + skew, protection_of(segment),
-                                 MAP_PRIVATE | MAP_FIXED, fd,
-                                 static_cast<int64_t>(segment.p_offset - skew));
+    const long at =
+        steered_mmap(start, segment.p_filesz + skew, protection_of(segment),
+                     MAP_PRIVATE | MAP_FIXED, fd, static_cast<int64_t>(segment.p_offset - skew));
     if (raw::failed(at)) return at;
   }
   return segment.p_memsz > segment.p_filesz ? map_bss(segment, bias) : 0;

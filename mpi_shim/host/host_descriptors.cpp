@@ -59,26 +59,26 @@ Function real(const char* name, Function) {
 #define REAL(name) static const auto name##_real = real(#name, &name)
 #define HOST_SYMBOL extern "C" __attribute__((visibility("default")))
 
-#define HOST_OPEN(name)                                \
+#define HOST_OPEN(name)                                    \
   HOST_SYMBOL int name(const char* path, int flags, ...) { \
-    REAL(name);                                        \
-    va_list more;                                      \
-    va_start(more, flags);                             \
-    const mode_t mode = va_arg(more, mode_t);          \
-    va_end(more);                                      \
-    return move_up(name##_real(path, flags, mode));    \
+    REAL(name);                                            \
+    va_list more;                                          \
+    va_start(more, flags);                                 \
+    const mode_t mode = va_arg(more, mode_t);              \
+    va_end(more);                                          \
+    return move_up(name##_real(path, flags, mode));        \
   }
 HOST_OPEN(open)
 HOST_OPEN(open64)
 
-#define HOST_OPENAT(name)                                         \
+#define HOST_OPENAT(name)                                          \
   HOST_SYMBOL int name(int at, const char* path, int flags, ...) { \
-    REAL(name);                                                   \
-    va_list more;                                                 \
-    va_start(more, flags);                                        \
-    const mode_t mode = va_arg(more, mode_t);                     \
-    va_end(more);                                                 \
-    return move_up(name##_real(at, path, flags, mode));           \
+    REAL(name);                                                    \
+    va_list more;                                                  \
+    va_start(more, flags);                                         \
+    const mode_t mode = va_arg(more, mode_t);                      \
+    va_end(more);                                                  \
+    return move_up(name##_real(at, path, flags, mode));            \
   }
 HOST_OPENAT(openat)
 HOST_OPENAT(openat64)

@@ -102,7 +102,7 @@ void make_auxv(const Auxv& own, const ElfImage& host, const ElfImage& linker, ui
   to->add(AT_ENTRY, host.entry);
   to->add(AT_EXECFN, reinterpret_cast<uint64_t>(path));
   if (vdso != 0) to->add(AT_SYSINFO_EHDR, vdso);
-  const uint64_t kept[] = {AT_PAGESZ, AT_RANDOM, AT_HWCAP, AT_HWCAP2, AT_CLKTCK,  AT_UID,
+  const uint64_t kept[] = {AT_PAGESZ, AT_RANDOM, AT_HWCAP, AT_HWCAP2, AT_CLKTCK,   AT_UID,
                            AT_EUID,   AT_GID,    AT_EGID,  AT_SECURE, AT_PLATFORM, AT_MINSIGSTKSZ};
   for (uint64_t type : kept) {
     for (int i = 0; i < own.count; ++i) {
@@ -187,7 +187,12 @@ void return_to_upper(int64_t result) { ckpt_leave_lower(result, control().upper_
 int give_up(ckpt_lower_error* error, const char* operation, const char* subject, long code) {
   if (control().error.text[0] != 0) return static_cast<int>(code);
   error->code = static_cast<int>(-code);
-  Text(error->text, sizeof error->text).add(operation).add(" ").add(subject).add(": errno ").decimal(-code);
+  Text(error->text, sizeof error->text)
+      .add(operation)
+      .add(" ")
+      .add(subject)
+      .add(": errno ")
+      .decimal(-code);
   return static_cast<int>(code);
 }
 
@@ -195,11 +200,13 @@ int give_up(ckpt_lower_error* error, const char* operation, const char* subject,
 class ThreadRegistrations {
  public:
   ThreadRegistrations() {
-    robust_known_ = !raw::failed(raw::call(SYS_get_robust_list, 0, raw::word(&head_), raw::word(&length_)));
+    robust_known_ =
+        !raw::failed(raw::call(SYS_get_robust_list, 0, raw::word(&head_), raw::word(&length_)));
     tid_known_ = !raw::failed(raw::call(SYS_prctl, 40 /* PR_GET_TID_ADDRESS */, raw::word(&tid_)));
   }
   void put_back() const {
-    if (robust_known_ && head_ != 0) raw::call(SYS_set_robust_list, raw::word(head_), raw::word(length_));
+    if (robust_known_ && head_ != 0)
+      raw::call(SYS_set_robust_list, raw::word(head_), raw::word(length_));
     if (tid_known_) raw::call(SYS_set_tid_address, raw::word(tid_));
   }
 
@@ -234,7 +241,8 @@ int load(const ckpt_lower_request& request, ckpt_lower_error* error) {
     return give_up(error, "find", "the FSGSBASE instructions (kernel 5.9 or later)", -ENOSYS);
   }
   const long cache = open_cache();
-  if (cache != 0) return give_up(error, "open the cache of rewritten libraries", request.cache_dir, cache);
+  if (cache != 0)
+    return give_up(error, "open the cache of rewritten libraries", request.cache_dir, cache);
   const long stubs = make_stubs();
   if (stubs != 0) return give_up(error, "map", "the steering stubs", stubs);
 

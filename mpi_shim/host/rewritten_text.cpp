@@ -48,7 +48,8 @@ int open_copy(const CachedName& name, uint64_t library_size, RewrittenTrailer* t
 long path_of(int fd, char* path, int size) {
   char link[64];
   Text(link, sizeof link).add("/proc/self/fd/").decimal(fd);
-  const long length = raw::call(SYS_readlinkat, AT_FDCWD, raw::word(link), raw::word(path), size - 1);
+  const long length =
+      raw::call(SYS_readlinkat, AT_FDCWD, raw::word(link), raw::word(path), size - 1);
   if (raw::failed(length)) return length;
   path[length] = 0;
   return 0;
@@ -74,8 +75,12 @@ int refuse(const char* library, const char* reason, int code) {
 int run_rewrite(const char* library, const CachedName& copy) {
   char program[kPath];
   Text(program, sizeof program).add(control().parts_dir).add("/ckpt-rewrite");
-  char* argv[] = {program, const_cast<char*>("--library"), const_cast<char*>(library),
-                  const_cast<char*>("--copy"), const_cast<char*>(copy.path), nullptr};
+  char* argv[] = {program,
+                  const_cast<char*>("--library"),
+                  const_cast<char*>(library),
+                  const_cast<char*>("--copy"),
+                  const_cast<char*>(copy.path),
+                  nullptr};
   char* envp[] = {const_cast<char*>("PATH=/usr/bin:/bin"), nullptr};
   int status = 0;
   const int failed = ckpt_spawn_wait(program, argv, envp, &status);
@@ -101,8 +106,8 @@ long open_cache() {
   const long made = raw::call(SYS_mkdir, raw::word(path), 0700);
   if (raw::failed(made) && made != -EEXIST) return made;
   struct stat about;
-  const long known = raw::call(SYS_newfstatat, AT_FDCWD, raw::word(path), raw::word(&about),
-                               AT_SYMLINK_NOFOLLOW);
+  const long known =
+      raw::call(SYS_newfstatat, AT_FDCWD, raw::word(path), raw::word(&about), AT_SYMLINK_NOFOLLOW);
   if (raw::failed(known)) return known;
   // Another user's directory could hold code of his.
   if (!S_ISDIR(about.st_mode) || (about.st_mode & 0022) ||

@@ -34,7 +34,7 @@ void write_stub(uint8_t* at, uint64_t target) {
 }
 
 bool expected_at_site(const uint8_t* at, uint32_t kind) {
-  if (at[5] != 0x0f || at[6] != 0x05) return false;           // syscall
+  if (at[5] != 0x0f || at[6] != 0x05) return false;              // syscall
   return kind == kSteerSyscall ? at[0] == 0x4c && at[1] == 0x8b  // mov 8(%rsp),%r9
                                : at[0] == 0xb8;                  // mov $nr,%eax
 }
@@ -100,8 +100,8 @@ long make_stubs() {
   static_assert(kSteerKinds * kStubSize <= kPage);
   const long page = arena_mmap(kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw::failed(page)) return page;
-  void (*const entries[kSteerKinds])() = {ckpt_steer_mmap_entry,   ckpt_steer_brk_entry,
-                                          ckpt_steer_mremap_entry, ckpt_steer_shmat_entry,
+  void (*const entries[kSteerKinds])() = {ckpt_steer_mmap_entry,    ckpt_steer_brk_entry,
+                                          ckpt_steer_mremap_entry,  ckpt_steer_shmat_entry,
                                           ckpt_steer_syscall_entry, ckpt_steer_clone3_entry};
   for (uint32_t kind = 0; kind < kSteerKinds; ++kind) {
     const uint64_t at = page + kind * kStubSize;
@@ -111,8 +111,8 @@ long make_stubs() {
   return raw::mprotect(page, kPage, PROT_READ | PROT_EXEC);
 }
 
-long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offset,
-                uint64_t length, int protection) {
+long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offset, uint64_t length,
+                int protection) {
   for (uint32_t i = 0; i < trailer.site_count; ++i) {
     const SteerSite& site = trailer.sites[i];
     if (site.file_offset < offset || site.file_offset + kSiteSize > offset + length) continue;
@@ -126,7 +126,8 @@ long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offs
     long changed = raw::mprotect(page, size, PROT_READ | PROT_WRITE);
     if (raw::failed(changed)) return changed;
     code[0] = 0xe8;
-    for (int byte = 0; byte < 4; ++byte) code[1 + byte] = static_cast<uint8_t>(distance >> (8 * byte));
+    for (int byte = 0; byte < 4; ++byte)
+      code[1 + byte] = static_cast<uint8_t>(distance >> (8 * byte));
     code[5] = 0x66;
     code[6] = 0x90;
     changed = raw::mprotect(page, size, protection);

@@ -19,8 +19,8 @@ long make_stubs();
 
 // Patches the call sites of a library whose text (file offset `offset`,
 // `length` bytes) was just mapped at `address`. 0 or -errno.
-long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offset,
-                uint64_t length, int protection);
+long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offset, uint64_t length,
+                int protection);
 
 // The steered mmap, as raw system call: also used by the loader itself.
 long steered_mmap(uint64_t address, uint64_t length, int protection, int flags, int fd,

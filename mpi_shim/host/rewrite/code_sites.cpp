@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 #include "mpi_shim/host/arena.hpp"
 
@@ -35,20 +36,35 @@ class Scanner {
   Status scan(const CodeRange& range) {
     const std::uint8_t* from = bytes_.data() + range.offset;
     const std::size_t size = range.end - range.address;
-    const bool interesting = std::memchr(from, kFsPrefix, size) != nullptr || has_system_call(from, size);
+    const bool interesting =
+        std::memchr(from, kFsPrefix, size) != nullptr || has_system_call(from, size);
     if (!interesting) return {};
     return range.function ? scan_function(range) : scan_gap(range);
+  }
+
+  // A branch into the seven bytes of a site would land in half a call.
+  Status check_sites() const {
+    for (const lower::SteerSite& site : sites_.steered) {
+      for (std::uint64_t inside = site.file_offset + 1; inside < site.file_offset + kSiteSize;
+           ++inside) {
+        if (!targets_.contains(inside)) continue;
+        return fail("steer", fmt::format("the system call at file offset {:#x}", site.file_offset),
+                    "a branch leads into it");
+      }
+    }
+    return {};
   }
 
  private:
   static bool has_system_call(const std::uint8_t* from, std::size_t size) {
     static constexpr std::uint8_t kSystemCall[] = {0x0f, 0x05};
-    return std::search(from, from + size, std::begin(kSystemCall), std::end(kSystemCall)) != from + size;
+    return std::search(from, from + size, std::begin(kSystemCall), std::end(kSystemCall)) !=
+           from + size;
   }
 
   bool decode(std::uint64_t offset, std::size_t room, ZydisDecodedInstruction* instruction) {
-    return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder_, nullptr, bytes_.data() + offset, room,
-                                                      instruction));
+    return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder_, nullptr, bytes_.data() + offset,
+                                                      room, instruction));
   }
 
   // From the first instruction on, one after the other.
@@ -58,7 +74,8 @@ class Scanner {
       ZydisDecodedInstruction instruction;
       if (!decode(range.offset + at, size - at, &instruction)) return undecodable(range, at);
       note_fs(range.offset + at, instruction);
-      if (auto noted = note_system_call(range, at, instruction); !noted) return noted;
+      note_branch(range.offset + at, instruction);
+      note_system_call(range.offset + at, instruction);
       at += instruction.length;
     }
     return {};
@@ -66,11 +83,14 @@ class Scanner {
 
   // Data in code is harmless as long as nothing in the rest looks like %fs.
   Status undecodable(const CodeRange& range, std::size_t at) {
-    for (std::uint64_t offset = range.offset + at; offset < range.offset + (range.end - range.address); ++offset) {
+    for (std::uint64_t offset = range.offset + at;
+         offset < range.offset + (range.end - range.address); ++offset) {
       if (plausible_fs_access(offset, range)) {
-        return fail("decode", fmt::format("code at {:#x}", range.address + at),
-                    fmt::format("not an instruction, and what may be an %fs access stands behind it at {:#x}",
-                                range.address + (offset - range.offset)));
+        return fail(
+            "decode", fmt::format("code at {:#x}", range.address + at),
+            fmt::format(
+                "not an instruction, and what may be an %fs access stands behind it at {:#x}",
+                range.address + (offset - range.offset)));
       }
     }
     return {};
@@ -89,7 +109,8 @@ class Scanner {
         }
         note_fs(range.offset + at, instruction);
       }
-      if (auto noted = note_system_call(range, at, instruction); !noted) return noted;
+      note_branch(range.offset + at, instruction);
+      note_system_call(range.offset + at, instruction);
       at += instruction.length;
     }
     return {};
@@ -106,10 +127,17 @@ class Scanner {
     ZydisDecodedInstruction instruction;
     if (!decode(offset, end - offset, &instruction) || !accesses_fs(instruction)) return false;
     switch (instruction.mnemonic) {
-      case ZYDIS_MNEMONIC_MOV: case ZYDIS_MNEMONIC_ADD: case ZYDIS_MNEMONIC_SUB:
-      case ZYDIS_MNEMONIC_XOR: case ZYDIS_MNEMONIC_CMP: case ZYDIS_MNEMONIC_TEST:
-      case ZYDIS_MNEMONIC_AND: case ZYDIS_MNEMONIC_OR: case ZYDIS_MNEMONIC_MOVZX:
-      case ZYDIS_MNEMONIC_MOVSXD: case ZYDIS_MNEMONIC_CMPXCHG:
+      case ZYDIS_MNEMONIC_MOV:
+      case ZYDIS_MNEMONIC_ADD:
+      case ZYDIS_MNEMONIC_SUB:
+      case ZYDIS_MNEMONIC_XOR:
+      case ZYDIS_MNEMONIC_CMP:
+      case ZYDIS_MNEMONIC_TEST:
+      case ZYDIS_MNEMONIC_AND:
+      case ZYDIS_MNEMONIC_OR:
+      case ZYDIS_MNEMONIC_MOVZX:
+      case ZYDIS_MNEMONIC_MOVSXD:
+      case ZYDIS_MNEMONIC_CMPXCHG:
         return true;
       default:
         return false;
@@ -123,33 +151,40 @@ class Scanner {
     }
   }
 
-  Status note_system_call(const CodeRange& range, std::size_t at,
-                          const ZydisDecodedInstruction& instruction) {
-    const std::uint64_t offset = range.offset + at;
-    if (instruction.mnemonic != ZYDIS_MNEMONIC_SYSCALL) return {};
-    if (offset < kSiteSize - 2) return {};
+  // Where a direct branch goes, as file offset (text is one segment).
+  void note_branch(std::uint64_t offset, const ZydisDecodedInstruction& instruction) {
+    if (instruction.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE ||
+        !instruction.raw.imm[0].is_relative)
+      return;
+    targets_.insert(offset + instruction.length +
+                    static_cast<std::uint64_t>(instruction.raw.imm[0].value.s));
+  }
+
+  void note_system_call(std::uint64_t offset, const ZydisDecodedInstruction& instruction) {
+    if (instruction.mnemonic != ZYDIS_MNEMONIC_SYSCALL || offset < kSiteSize - 2) return;
     const std::uint8_t* site = bytes_.data() + offset - 5;
     static constexpr std::uint8_t kSixthArgument[] = {0x4c, 0x8b, 0x4c, 0x24, 0x08};
     if (std::memcmp(site, kSixthArgument, 5) == 0) {
       sites_.steered.push_back({offset - 5, lower::kSteerSyscall, 0});
-      return {};
+      return;
     }
-    if (site[0] != 0xb8) return {};
+    if (site[0] != 0xb8) return;
     std::uint32_t number;
     std::memcpy(&number, site + 1, sizeof number);
     for (const SteeredCall& call : kSteeredCalls) {
       if (call.number == number) sites_.steered.push_back({offset - 5, call.kind, 0});
     }
-    return {};
   }
 
   const std::vector<std::uint8_t>& bytes_;
   CodeSites& sites_;
+  std::unordered_set<std::uint64_t> targets_;
   ZydisDecoder decoder_;
 };
 
 // mov $0x1002 (ARCH_SET_FS), %edi in ld.so.
-void find_set_fs(const LibraryFile& library, const std::vector<CodeRange>& ranges, CodeSites& sites) {
+void find_set_fs(const LibraryFile& library, const std::vector<CodeRange>& ranges,
+                 CodeSites& sites) {
   static constexpr std::uint8_t kSetFs[] = {0xbf, 0x02, 0x10, 0x00, 0x00};
   const auto& bytes = library.bytes();
   for (const CodeRange& range : ranges) {
@@ -172,17 +207,25 @@ std::size_t count_of(const CodeSites& sites, lower::Steer kind) {
 // Each of these stands exactly once in glibc; a libc where it does not is one
 // we do not know.
 Status check_expected(const CodeSites& sites, const std::string& name) {
-  struct Expected { const char* library; lower::Steer kind; const char* what; };
-  static constexpr Expected kExpected[] = {
-      {"ld-linux-x86-64.so.2", lower::kSteerMmap, "mmap"}, {"ld-linux-x86-64.so.2", lower::kSteerBrk, "brk"},
-      {"libc.so.6", lower::kSteerMmap, "mmap"},            {"libc.so.6", lower::kSteerBrk, "brk"},
-      {"libc.so.6", lower::kSteerMremap, "mremap"},        {"libc.so.6", lower::kSteerShmat, "shmat"},
-      {"libc.so.6", lower::kSteerSyscall, "syscall()"},    {"libc.so.6", lower::kSteerClone3, "clone3"}};
+  struct Expected {
+    const char* library;
+    lower::Steer kind;
+    const char* what;
+  };
+  static constexpr Expected kExpected[] = {{"ld-linux-x86-64.so.2", lower::kSteerMmap, "mmap"},
+                                           {"ld-linux-x86-64.so.2", lower::kSteerBrk, "brk"},
+                                           {"libc.so.6", lower::kSteerMmap, "mmap"},
+                                           {"libc.so.6", lower::kSteerBrk, "brk"},
+                                           {"libc.so.6", lower::kSteerMremap, "mremap"},
+                                           {"libc.so.6", lower::kSteerShmat, "shmat"},
+                                           {"libc.so.6", lower::kSteerSyscall, "syscall()"},
+                                           {"libc.so.6", lower::kSteerClone3, "clone3"}};
   for (const Expected& expected : kExpected) {
     if (name != expected.library) continue;
     const std::size_t found = count_of(sites, expected.kind);
     if (found != 1) {
-      return fail("steer", expected.what, fmt::format("its system call stands {} times, not once", found));
+      return fail("steer", expected.what,
+                  fmt::format("its system call stands {} times, not once", found));
     }
   }
   if (name == "ld-linux-x86-64.so.2" && sites.set_fs.empty()) {
@@ -201,8 +244,10 @@ Result<CodeSites> find_code_sites(const LibraryFile& library, const std::string&
   for (const CodeRange& range : *ranges) {
     if (auto scanned = scanner.scan(range); !scanned) return tl::unexpected(scanned.error());
   }
+  if (auto checked = scanner.check_sites(); !checked) return tl::unexpected(checked.error());
   if (name == "ld-linux-x86-64.so.2") find_set_fs(library, *ranges, sites);
-  if (auto expected = check_expected(sites, name); !expected) return tl::unexpected(expected.error());
+  if (auto expected = check_expected(sites, name); !expected)
+    return tl::unexpected(expected.error());
   if (sites.steered.size() > lower::kMaxSteerSites) {
     return fail("steer", name, "more system call sites than the copy's table holds");
   }

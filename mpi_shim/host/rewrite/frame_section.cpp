@@ -37,7 +37,8 @@ class Cursor {
   }
   std::string text() {
     std::string value;
-    for (auto byte = take<std::uint8_t>(); byte != 0 && !bad_; byte = take<std::uint8_t>()) value += byte;
+    for (auto byte = take<std::uint8_t>(); byte != 0 && !bad_; byte = take<std::uint8_t>())
+      value += byte;
     return value;
   }
   void skip(std::size_t count) { at_ += count; }
@@ -54,17 +55,26 @@ class Cursor {
 // encodings no compiler of this platform uses in text.
 std::optional<std::int64_t> encoded(Cursor& cursor, std::uint8_t encoding) {
   switch (encoding & 0x0f) {
-    case 0x00: case 0x04: case 0x0c: return cursor.take<std::int64_t>();
-    case 0x02: return cursor.take<std::uint16_t>();
-    case 0x03: return cursor.take<std::uint32_t>();
-    case 0x0a: return cursor.take<std::int16_t>();
-    case 0x0b: return cursor.take<std::int32_t>();
-    default: return std::nullopt;
+    case 0x00:
+    case 0x04:
+    case 0x0c:
+      return cursor.take<std::int64_t>();
+    case 0x02:
+      return cursor.take<std::uint16_t>();
+    case 0x03:
+      return cursor.take<std::uint32_t>();
+    case 0x0a:
+      return cursor.take<std::int16_t>();
+    case 0x0b:
+      return cursor.take<std::int32_t>();
+    default:
+      return std::nullopt;
   }
 }
 
 // The FDE pointer encoding of the CIE at `at` (behind its id field).
-std::optional<std::uint8_t> pointer_encoding(std::span<const std::uint8_t> section, std::size_t at) {
+std::optional<std::uint8_t> pointer_encoding(std::span<const std::uint8_t> section,
+                                             std::size_t at) {
   Cursor cie(section, at);
   const auto version = cie.take<std::uint8_t>();
   const std::string augmentation = cie.text();
@@ -79,15 +89,21 @@ std::optional<std::uint8_t> pointer_encoding(std::span<const std::uint8_t> secti
   cie.leb128();
   for (std::size_t i = 1; i < augmentation.size(); ++i) {
     switch (augmentation[i]) {
-      case 'R': return cie.bad() ? std::nullopt : std::optional(cie.take<std::uint8_t>());
-      case 'L': cie.take<std::uint8_t>(); break;
+      case 'R':
+        return cie.bad() ? std::nullopt : std::optional(cie.take<std::uint8_t>());
+      case 'L':
+        cie.take<std::uint8_t>();
+        break;
       case 'P': {
         const auto encoding = cie.take<std::uint8_t>();
         if (!encoded(cie, encoding)) return std::nullopt;
         break;
       }
-      case 'S': case 'B': break;
-      default: return std::nullopt;
+      case 'S':
+      case 'B':
+        break;
+      default:
+        return std::nullopt;
     }
   }
   return kAbsolute;
@@ -110,7 +126,8 @@ Result<std::vector<std::pair<std::uint64_t, std::uint64_t>>> read_frame_section(
     if (length == 0xffffffff) length = record.take<std::uint64_t>();
     const std::size_t body = record.at();
     const auto id = record.take<std::uint32_t>();
-    if (record.bad() || length > section.size() - body) return fail("decode", "a record", "it is cut off");
+    if (record.bad() || length > section.size() - body)
+      return fail("decode", "a record", "it is cut off");
     if (id == 0) {
       const auto encoding = pointer_encoding(section, record.at());
       if (!encoding) return fail("decode", "a CIE", "unknown augmentation or encoding");

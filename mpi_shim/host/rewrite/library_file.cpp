@@ -36,7 +36,8 @@ Status LibraryFile::read_headers() {
     return fail("read", path_, "no section headers, or they lie outside the file");
   }
   segments_.resize(header.e_phnum);
-  std::memcpy(segments_.data(), bytes_.data() + header.e_phoff, header.e_phnum * sizeof(Elf64_Phdr));
+  std::memcpy(segments_.data(), bytes_.data() + header.e_phoff,
+              header.e_phnum * sizeof(Elf64_Phdr));
   std::vector<Elf64_Shdr> headers(header.e_shnum);
   std::memcpy(headers.data(), bytes_.data() + header.e_shoff, header.e_shnum * sizeof(Elf64_Shdr));
   const Elf64_Shdr& names = headers[header.e_shstrndx];
@@ -47,7 +48,8 @@ Status LibraryFile::read_headers() {
     }
     Section entry{.name = {}, .header = section};
     if (section.sh_name < names.sh_size) {
-      const char* text = reinterpret_cast<const char*>(bytes_.data() + names.sh_offset + section.sh_name);
+      const char* text =
+          reinterpret_cast<const char*>(bytes_.data() + names.sh_offset + section.sh_name);
       entry.name.assign(text, strnlen(text, names.sh_size - section.sh_name));
     }
     sections_.push_back(std::move(entry));
@@ -59,8 +61,8 @@ Result<std::vector<CodeRange>> LibraryFile::frame_functions() const {
   std::vector<CodeRange> functions;
   for (const Section& section : sections_) {
     if (section.name != ".eh_frame" || section.header.sh_type == SHT_NOBITS) continue;
-    auto found = read_frame_section({bytes_.data() + section.header.sh_offset, section.header.sh_size},
-                                    section.header.sh_addr);
+    auto found = read_frame_section(
+        {bytes_.data() + section.header.sh_offset, section.header.sh_size}, section.header.sh_addr);
     if (!found) return with_context(found.error(), "read .eh_frame of", path_);
     for (const auto& [start, end] : *found) functions.push_back({start, end, 0, true});
   }
@@ -79,7 +81,8 @@ Result<std::vector<CodeRange>> LibraryFile::code_ranges() const {
     const std::uint64_t end = header.sh_addr + header.sh_size;
     std::uint64_t at = header.sh_addr;
     const auto add = [&](std::uint64_t from, std::uint64_t to, bool function) {
-      if (from < to) ranges.push_back({from, to, header.sh_offset + (from - header.sh_addr), function});
+      if (from < to)
+        ranges.push_back({from, to, header.sh_offset + (from - header.sh_addr), function});
     };
     for (const CodeRange& function : *functions) {
       if (function.end <= at || function.address >= end) continue;
