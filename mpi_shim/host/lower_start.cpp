@@ -267,6 +267,37 @@ int load(const ckpt_lower_request& request, ckpt_lower_error* error) {
   return static_cast<int>(result);
 }
 
+// How many executable mappings lie outside the arena. The lower half must not
+// add to them: what escapes the steering would be taken for the program's.
+// Lines of /proc/self/maps: "7f0000000000-7f0000001000 r-xp ...".
+int code_mappings_outside() {
+  const int fd = raw::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  char buffer[kPage];
+  uint64_t start = 0;
+  int count = 0, field = 0, column = 0;
+  for (;;) {
+    const long got = raw::call(SYS_read, fd, raw::word(buffer), sizeof buffer);
+    if (got <= 0) break;
+    for (long i = 0; i < got; ++i) {
+      const char byte = buffer[i];
+      if (byte == '\n') {
+        start = 0;
+        field = column = 0;
+      } else if (byte == ' ' || (byte == '-' && field == 0)) {
+        ++field;
+        column = 0;
+      } else if (field == 0) {
+        start = start * 16 + static_cast<uint64_t>(byte <= '9' ? byte - '0' : byte - 'a' + 10);
+      } else if (field == 2 && column++ == 2 && byte == 'x' && !ckpt_in_arena(start)) {
+        ++count;
+      }
+    }
+  }
+  raw::close(fd);
+  return count;
+}
+
 uint64_t take_donor(ckpt_donor_pool& pool) {
   const uint32_t made = pool.made;
   for (uint32_t i = 0; i < made && i < CKPT_DONORS_MAX; ++i) {
@@ -302,9 +333,13 @@ extern "C" int ckpt_lower_load(const ckpt_lower_request* request, ckpt_lower_tab
   uint64_t everything = ~0ull, mask = 0;
   ckpt::raw::call(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, ckpt::raw::word(&everything),
                   ckpt::raw::word(&mask), 8);
-  const int result = load(*request, error);
+  const int code_before = code_mappings_outside();
+  int result = load(*request, error);
   ckpt::raw::call(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, ckpt::raw::word(&mask), 0, 8);
   registrations.put_back();
+  if (result == 0 && code_mappings_outside() > code_before) {
+    result = give_up(error, "load", "the lower half: it mapped code outside the arena", -EFAULT);
+  }
   if (result == 0) {
     *table = control().table;
     return 0;
