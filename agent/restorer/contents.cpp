@@ -1,0 +1,112 @@
+#include "agent/restorer/contents.hpp"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "agent/restorer/report.hpp"
+#include "mpi_shim/host/raw_syscalls.h"
+
+namespace ckpt::restorer {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr uint32_t kMaxPieces = 1024;      // IOV_MAX
+constexpr uint64_t kUnhashedBlock = 256;   // pages a read, where there are no checksums
+
+// Where the pages of a block go: pieces of runs, and the block buffer for
+// pages that no run names.
+struct Pieces {
+  iovec at[kMaxPieces];
+  uint32_t count = 0;
+
+  void add(uint64_t address, uint64_t bytes) {
+    if (count > 0) {
+      iovec& last = at[count - 1];
+      if (reinterpret_cast<uint64_t>(last.iov_base) + last.iov_len == address) {
+        last.iov_len += bytes;
+        return;
+      }
+    }
+    at[count++] = {reinterpret_cast<void*>(address), bytes};
+  }
+};
+
+// `run` is the first run that may reach into [first, end); it moves on with the blocks.
+void gather(const ckpt_restore_plan& plan, uint64_t first, uint64_t end, uint64_t& run,
+            Pieces& pieces) {
+  uint64_t page = first;
+  while (page < end) {
+    while (run < plan.run_count && plan.runs[run].index + plan.runs[run].pages <= page) ++run;
+    if (run < plan.run_count && plan.runs[run].index <= page) {
+      const ckpt_plan_run& from = plan.runs[run];
+      const uint64_t stop = from.index + from.pages < end ? from.index + from.pages : end;
+      pieces.add(from.address + (page - from.index) * kPage, (stop - page) * kPage);
+      page = stop;
+    } else {
+      uint64_t stop = end;
+      if (run < plan.run_count && plan.runs[run].index < end) stop = plan.runs[run].index;
+      const uint64_t buffer = reinterpret_cast<uint64_t>(plan.block_buffer);
+      pieces.add(buffer + (page - first) * kPage, (stop - page) * kPage);
+      page = stop;
+    }
+  }
+}
+
+void read_pieces(const ckpt_restore_plan& plan, const Pieces& pieces, uint64_t offset,
+                 uint64_t block) {
+  uint32_t next = 0;
+  uint64_t done = 0;  // of piece `next`
+  while (next < pieces.count) {
+    iovec left[kMaxPieces];
+    uint32_t count = 0;
+    for (uint32_t i = next; i < pieces.count; ++i) left[count++] = pieces.at[i];
+    left[0].iov_base = static_cast<uint8_t*>(left[0].iov_base) + done;
+    left[0].iov_len -= done;
+    long got = raw::call(SYS_preadv, plan.payload_fd, raw::word(left), count,
+                         static_cast<long>(offset), 0);
+    if (got == -EINTR) continue;
+    must(plan, "read payload block", block, got);
+    if (got == 0) die(plan, "payload ends early in block", block, -ENODATA);
+    offset += static_cast<uint64_t>(got);
+    uint64_t taken = static_cast<uint64_t>(got) + done;
+    while (next < pieces.count && taken >= pieces.at[next].iov_len) {
+      taken -= pieces.at[next++].iov_len;
+    }
+    done = taken;
+  }
+}
+
+uint64_t hash(const Pieces& pieces) {
+  if (pieces.count == 1) return XXH3_64bits(pieces.at[0].iov_base, pieces.at[0].iov_len);
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  for (uint32_t i = 0; i < pieces.count; ++i) {
+    XXH3_64bits_update(&state, pieces.at[i].iov_base, pieces.at[i].iov_len);
+  }
+  return XXH3_64bits_digest(&state);
+}
+
+}  // namespace
+
+void read_contents(const ckpt_restore_plan& plan) {
+  const uint64_t block_pages = plan.block_pages != 0 ? plan.block_pages : kUnhashedBlock;
+  uint64_t run = 0;
+  uint64_t block = 0;
+  for (uint64_t first = 0; first < plan.payload_pages; first += block_pages, ++block) {
+    const uint64_t end =
+        first + block_pages < plan.payload_pages ? first + block_pages : plan.payload_pages;
+    Pieces pieces;
+    gather(plan, first, end, run, pieces);
+    const uint64_t offset = plan.payload_offset + first * kPage;
+    read_pieces(plan, pieces, offset, block);
+    if (plan.block_pages == 0) continue;
+    if (hash(pieces) != plan.block_checksums[block]) {
+      die(plan, "wrong checksum of payload block", block, -EBADMSG);
+    }
+  }
+}
+
+}  // namespace ckpt::restorer
