@@ -19,7 +19,8 @@
 #include "agent/restorer/restore_plan.h"
 #include "fmt/format.h"
 #include "format/image/generation_reader.hpp"
-#include "format/image/schema.hpp"
+#include "format/image/generation_writer.hpp"
+#include "format/posix/try.hpp"
 
 extern char** environ;
 
@@ -56,7 +57,6 @@ Result<int> stage_number(const std::string& name) {
   if (name == #stage) return number;    \
   ++number;
 #include "agent/restorer/stages.def"
-#include "format/posix/try.hpp"
 #undef CKPT_RESTORE_STAGE
   return fail("read", "CKPT_FAULT", "no stage is named " + name);
 }
