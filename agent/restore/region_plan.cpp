@@ -150,6 +150,23 @@ Result<const char**> copy_names(const std::vector<std::string>& names, ArenaMemo
   return list;
 }
 
+// Of a shared file all content is stored: what no run names was zero.
+void find_holes(const Region& region, int fd, std::vector<ckpt_plan_hole>& holes) {
+  if (region.kind != RegionKind::shared_file || !is_written(region)) return;
+  if (region.file_size <= region.file_offset) return;
+  const std::uint64_t end = std::min(region.end, region.start + region.file_size - region.file_offset);
+  std::uint64_t at = region.start;
+  const auto add = [&](std::uint64_t stop) {
+    stop = std::min(stop, end);
+    if (at < stop) holes.push_back({at, at - region.start + region.file_offset, stop - at, fd, 0});
+  };
+  for (const auto& run : region.runs) {
+    add(run.address);
+    at = run.address + run.pages * image::kPageSize;
+  }
+  add(end);
+}
+
 }  // namespace
 
 bool has_vm_flag(std::string_view vm_flags, std::string_view flag) {
@@ -176,6 +193,7 @@ Status plan_regions(const image::RankImage& image, const RegionOptions& options,
                     ParkedFiles& files, std::vector<std::string>& warnings, ckpt_restore_plan& plan) {
   RegionFiles region_files(image, options, files, warnings);
   auto regions = CKPT_TRY(scratch.array<ckpt_plan_region>(image.process.regions.size()));
+  std::vector<ckpt_plan_hole> holes;
   std::uint32_t count = 0;
   for (const Region& region : image.process.regions) {
     if (is_system(region)) continue;
@@ -186,10 +204,19 @@ Status plan_regions(const image::RankImage& image, const RegionOptions& options,
       return fail("map", fmt::format("{:#x}-{:#x}", region.start, region.end), "not a region outside the arena");
     }
     auto fd = CKPT_TRY(region_files.descriptor_for(region));
-    regions[count++] = describe(region, fd);
+    regions[count] = describe(region, fd);
+    const std::size_t holes_before = holes.size();
+    find_holes(region, fd, holes);
+    // Filled, though with zeros: it must be writable meanwhile.
+    if (holes.size() > holes_before) regions[count].flags |= CKPT_REGION_FILLED;
+    ++count;
   }
   auto names = CKPT_TRY(copy_names(region_files.names_to_remove(), scratch));
+  auto plan_holes = CKPT_TRY(scratch.array<ckpt_plan_hole>(holes.size()));
+  std::copy(holes.begin(), holes.end(), plan_holes);
   plan.regions = regions;
+  plan.holes = plan_holes;
+  plan.hole_count = holes.size();
   plan.region_count = count;
   plan.names_to_remove = names;
   plan.name_count = static_cast<std::uint32_t>(region_files.names_to_remove().size());

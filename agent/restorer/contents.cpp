@@ -1,6 +1,7 @@
 #include "agent/restorer/contents.hpp"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #define XXH_INLINE_ALL
@@ -89,6 +90,17 @@ uint64_t hash(const Pieces& pieces) {
   return XXH3_64bits_digest(&state);
 }
 
+// The program, or a later run of it, may have written there since.
+void clear_holes(const ckpt_restore_plan& plan) {
+  constexpr long kKeepSize = 1, kPunchHole = 2;
+  for (uint64_t i = 0; i < plan.hole_count; ++i) {
+    const ckpt_plan_hole& hole = plan.holes[i];
+    const long result = raw::call(SYS_fallocate, hole.fd, kKeepSize | kPunchHole,
+                                  raw::word(hole.offset), raw::word(hole.length));
+    if (raw::failed(result)) memset(reinterpret_cast<void*>(hole.address), 0, hole.length);
+  }
+}
+
 }  // namespace
 
 void read_contents(const ckpt_restore_plan& plan) {
@@ -107,6 +119,7 @@ void read_contents(const ckpt_restore_plan& plan) {
       die(plan, "wrong checksum of payload block", block, -EBADMSG);
     }
   }
+  clear_holes(plan);
 }
 
 }  // namespace ckpt::restorer

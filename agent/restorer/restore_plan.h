@@ -63,6 +63,13 @@ struct ckpt_plan_run {
   uint64_t address, pages, index;
 };
 
+/* A part of a shared file that was a hole or zero at the checkpoint. */
+struct ckpt_plan_hole {
+  uint64_t address, offset, length;
+  int32_t fd;
+  uint32_t reserved;
+};
+
 struct ckpt_plan_move {
   uint64_t from, to, size;
 };
@@ -133,6 +140,8 @@ struct ckpt_restore_plan {
 
   struct ckpt_plan_layout layout;
   struct ckpt_plan_region* regions;
+  struct ckpt_plan_hole* holes;
+  uint64_t hole_count;
 
   int32_t payload_fd;
   uint32_t block_pages;         /* pages a checksum covers; 0: there are none */
