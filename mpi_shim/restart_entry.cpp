@@ -1,0 +1,52 @@
+// How a restart gets into whatever program mpirun starts in a rank's place.
+#include <dlfcn.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "mpi_shim/epoch.hpp"
+#include "mpi_shim/parts_directory.hpp"
+
+extern char** environ;
+
+namespace ckpt::shim {
+
+std::string parts_directory() {
+  Dl_info info;
+  if (dladdr(&g_restart_block, &info) == 0 || !info.dli_fname) return ".";
+  char path[PATH_MAX];
+  const std::string library = realpath(info.dli_fname, path) ? path : info.dli_fname;
+  const std::size_t slash = library.rfind('/');
+  return slash == std::string::npos ? "." : library.substr(0, slash);
+}
+
+namespace {
+
+// One of our own parts: it must run, not be replaced again.
+bool in_parts_directory(const std::string& parts) {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  if (length <= 0) return false;
+  const std::string executable(path, static_cast<std::size_t>(length));
+  return executable.compare(0, parts.size() + 1, parts + "/") == 0;
+}
+
+__attribute__((constructor)) void become_the_old_process() {
+  if (!std::getenv("CKPT_RESTART_IMAGE")) return;
+  if (!std::getenv("PMIX_RANK") && !std::getenv("OMPI_COMM_WORLD_RANK")) return;
+  const std::string parts = parts_directory();
+  if (in_parts_directory(parts)) return;
+  const std::string restorer = parts + "/ckpt-restore-rank";
+  char* arguments[] = {const_cast<char*>(restorer.c_str()), nullptr};
+  execve(restorer.c_str(), arguments, environ);
+  std::fprintf(stderr, "ckpt-coord: execve %s: %s\n", restorer.c_str(), std::strerror(errno));
+  _exit(1);
+}
+
+}  // namespace
+}  // namespace ckpt::shim
