@@ -8,7 +8,7 @@
 //   attributes, columns and datasets may come within a version when older
 //   readers may ignore them; anything else is a new version.
 // Types: u8 u32 u64 i32 i64 little-endian; bool is u8 (0 or 1); string is of
-//   fixed length, UTF-8, padded with NUL; enum is u32 with names; bytes is
+//   fixed length, UTF-8, ended by NUL; enum is u32 with names; bytes is
 //   u8[n] with its used length in the column NAME_size (u32) before it.
 #pragma once
 

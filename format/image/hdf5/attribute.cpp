@@ -55,7 +55,7 @@ Status write_attribute(hid_t object, const char* name, const T& value) {
     if (value.find('\0') != std::string::npos) {
       return fail("write attribute", subject, "a NUL inside of a string");
     }
-    const auto type = CKPT_TRY(string_type(value.size(), subject));
+    const auto type = CKPT_TRY(string_type(value.size() + 1, subject));
     return write_scalar(object, name, type.get(), value.c_str());
   } else {
     return write_scalar(object, name, number_type<T>(), &value);

@@ -73,8 +73,8 @@ Result<Handle> copy_type(hid_t predefined, const std::string& subject) {
 
 Result<Handle> string_type(std::size_t size, const std::string& subject) {
   auto type = CKPT_TRY(own(H5Tcopy(H5T_C_S1), "H5Tcopy", subject));
-  CKPT_TRY(check(H5Tset_size(type.get(), std::max<std::size_t>(size, 1)), "H5Tset_size", subject));
-  CKPT_TRY(check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "H5Tset_strpad", subject));
+  CKPT_TRY(check(H5Tset_size(type.get(), size), "H5Tset_size", subject));
+  CKPT_TRY(check(H5Tset_strpad(type.get(), H5T_STR_NULLTERM), "H5Tset_strpad", subject));
   CKPT_TRY(check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "H5Tset_cset", subject));
   return type;
 }
@@ -168,7 +168,7 @@ Status write_strings(hid_t group, const char* name, const std::vector<std::strin
     if (string.find('\0') != std::string::npos) {
       return fail("write", path_of(group, name), "a NUL inside of a string");
     }
-    width = std::max(width, string.size());
+    width = std::max(width, string.size() + 1);
     total += string.size() + 1;
   }
   const bool padded = strings.empty() || width <= (total + kLargestPadding) / strings.size();

@@ -70,7 +70,7 @@ class LayoutCollector {
   template <typename T>
   void operator()(const char* name, const T& member) {
     if constexpr (std::is_same_v<T, std::string>) {
-      note(name, ColumnKind::string, member.size());
+      note(name, ColumnKind::string, member.size() + 1);
     } else {
       note(name, integer_kind<T>(), sizeof(T));
     }

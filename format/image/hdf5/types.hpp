@@ -9,7 +9,7 @@
 namespace ckpt::image::hdf5 {
 
 Result<Handle> copy_type(hid_t predefined, const std::string& subject);
-// Fixed length, UTF-8, NUL padded.
+// Of `size` bytes, UTF-8, the text and at least one NUL.
 Result<Handle> string_type(std::size_t size, const std::string& subject);
 
 }  // namespace ckpt::image::hdf5
