@@ -184,7 +184,9 @@ def fill(template, **values):
 def enclosing_error(function):
     """The handle whose error handler answers for the function."""
     comm = function.parameter_of("MPI_Comm")
-    return f"handle_of({comm.name})" if comm else "nullptr"
+    if function.name.startswith("MPI_File_"):
+        return "g_predefined[CKPT_HANDLE_MPI_FILE_NULL]"
+    return f"handle_of({comm.name})" if comm else "kNoHandle"
 
 
 def ids_header(functions, predefined):
@@ -303,7 +305,7 @@ def collective(function):
     return (
         f"int {function.short}({function.plain_signature}) {{\n"
         f"  Communicator* state = checked(comm);\n"
-        f'  if (!state) return raise_error(nullptr, MPI_ERR_COMM, "{function.name}");\n'
+        f'  if (!state) return raise_error(kNoHandle, MPI_ERR_COMM, "{function.name}");\n'
         f"  int code;\n"
         f"  {{\n"
         f'    CollectiveDoor door(*state, "{function.name}");\n'
@@ -330,9 +332,11 @@ def local_call(function):
 
 
 def unsupported_call(function):
-    unused = "".join(f"  (void){p.name};\n" for p in function.parameters if p.type != "MPI_Comm")
+    handle = enclosing_error(function)
+    unused = "".join(f"  (void){p.name};\n" for p in function.parameters
+                     if handle != f"handle_of({p.name})")
     return (f"int {function.short}({function.plain_signature}) {{\n{unused}"
-            f'  return unsupported({enclosing_error(function)}, "{function.name}");\n}}\n')
+            f'  return unsupported({handle}, "{function.name}");\n}}\n')
 
 
 def bodies(functions, behaviour, write):

@@ -73,6 +73,7 @@ template <typename T>  // T: MPI_Comm, MPI_Datatype, ...
 inline Handle* handle_of(T handle) {
   return reinterpret_cast<Handle*>(handle);
 }
+inline constexpr Handle* kNoHandle = nullptr;
 template <typename T>
 inline T lower_of(T handle) {
   return static_cast<T>(reinterpret_cast<Handle*>(handle)->lower);
@@ -126,8 +127,15 @@ struct CartTopology {
   std::vector<int> periods;
 };
 
+// The Fortran library passes the word at this offset from a communicator's (a
+// datatype's) handle to the attribute functions: the handle's own address is put there.
+inline constexpr std::size_t kCommAttributesOffset = 0x110;
+inline constexpr std::size_t kTypeAttributesOffset = 0xd0;
+
 struct Communicator {
   Handle own;
+  unsigned char unused[kCommAttributesOffset - sizeof(Handle)] = {};
+  Handle* attributes_of = &own;
   Handle* handle = nullptr;  // &own, or the predefined handle
   std::uint64_t gid = 0;     // equal at all members, unique in the job's life
   CollectiveClock clock;
@@ -136,7 +144,9 @@ struct Communicator {
   int size = 0;
   std::vector<int> world_ranks;  // of the members, in order
   bool world_order = false;      // world_ranks[i] == i
-  bool freed = false;            // by the program; lives while messages of it do
+  bool freed = false;            // by all members; lives while a receive on it is pending,
+                                 // and has no lower handle after a restart
+  std::size_t place = 0;         // in the table of live communicators
   Errhandler* errhandler = nullptr;
   std::string name;
   Attributes attributes;
@@ -153,7 +163,10 @@ struct Group {
 
 struct Datatype {
   Handle own;
+  unsigned char unused[kTypeAttributesOffset - sizeof(Handle)] = {};
+  Handle* attributes_of = &own;
   Handle* handle = nullptr;
+  std::size_t place = 0;  // in the table of live datatypes
   int combiner = MPI_COMBINER_NAMED;
   std::vector<int> ints;           // as MPI_Type_get_contents gives them
   std::vector<MPI_Aint> aints;
@@ -171,7 +184,9 @@ struct Op {
   Handle own;
   Handle* handle = nullptr;
   MPI_User_function* function = nullptr;
+  void* cxx_function = nullptr;  // C++ bindings: `function` is their interceptor
   bool commutes = true;
+  std::size_t place = 0;  // in the table of live ops
   int trampoline = -1;  // which entry point the lower half calls (ops.cpp)
 };
 

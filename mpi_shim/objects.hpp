@@ -10,6 +10,7 @@
 // Source: MPI 3.1 section 8.3 (error handling); DESIGN.md section 3.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -41,12 +42,15 @@ int raise_error(Handle* comm, int error, const char* function);
 inline int raise_error(MPI_Comm comm, int error, const char* function) {
   return raise_error(handle_of(comm), error, function);
 }
+inline int raise_error(std::nullptr_t, int error, const char* function) {
+  return raise_error(static_cast<Handle*>(nullptr), error, function);
+}
 
 // Names `function` on stderr once and raises MPI_ERR_UNSUPPORTED_OPERATION.
 int unsupported(Handle* comm, const char* function);
 
-// All live communicators, freed ones with messages included. objects_mutex must
-// not be needed: called with the doors closed.
+// All communicators, freed ones with messages pending included. To be called with
+// the doors closed, or under objects_mutex() (objects/object_tables.hpp).
 const std::vector<Communicator*>& live_communicators();
 Communicator* communicator_of_gid(std::uint64_t gid);
 

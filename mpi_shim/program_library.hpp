@@ -28,6 +28,9 @@ inline Function program_function(ckpt_mpi_function which) {
   return reinterpret_cast<Function>(g_program_mpi[which]);
 }
 
+// A function of the program's libmpi by its name, nullptr when it has none.
+void* find_next_function(const char* name);
+
 // Address of a data symbol of libmpi, nullptr when the process has none.
 void* find_program_symbol(const char* name);
 
