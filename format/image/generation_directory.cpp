@@ -88,6 +88,33 @@ void describe(FileSystem& files, GenerationEntry& entry) {
   entry.world_size = reader->job().world_size;
 }
 
+// What the names alone tell, ascending: good stands for committed, not opened yet.
+Result<std::vector<GenerationEntry>> entries_by_name(FileSystem& files,
+                                                     const std::string& directory) {
+  const auto found = CKPT_TRY(named_files(files, directory));
+  const auto committed = committed_numbers(found);
+  std::map<std::uint64_t, GenerationEntry> entries;
+  for (const NamedFile& file : found) {
+    auto& entry = entries[file.parsed.number];
+    const std::string path = directory + "/" + file.name;
+    const bool is_committed = committed.count(file.parsed.number) != 0;
+    if (entry.path.empty()) {
+      entry.number = file.parsed.number;
+      entry.path =
+          is_committed ? directory + "/" + generation_file_name(entry.number) : path;
+      entry.state = is_committed ? GenerationState::good : GenerationState::partial;
+    }
+    // Gone meanwhile (pruned, committed): the next listing will tell.
+    if (const auto status = files.stat(path)) {
+      if (!file.parsed.partial || !is_committed) entry.size += status->size;
+      entry.taken_at_ns = std::max(entry.taken_at_ns, status->modified_ns);
+    }
+  }
+  std::vector<GenerationEntry> ascending;
+  for (auto& [number, entry] : entries) ascending.push_back(std::move(entry));
+  return ascending;
+}
+
 }  // namespace
 
 std::string generation_file_name(std::uint64_t number) {
@@ -114,30 +141,11 @@ std::string GenerationDirectory::path_of(std::uint64_t number) const {
 }
 
 Result<std::vector<GenerationEntry>> GenerationDirectory::list() const {
-  const auto found = CKPT_TRY(named_files(files_, directory_));
-  const auto committed = committed_numbers(found);
-  std::map<std::uint64_t, GenerationEntry> entries;
-  for (const NamedFile& file : found) {
-    auto& entry = entries[file.parsed.number];
-    const std::string path = directory_ + "/" + file.name;
-    const bool is_committed = committed.count(file.parsed.number) != 0;
-    entry.number = file.parsed.number;
-    if (entry.path.empty()) {
-      entry.path = is_committed ? path_of(entry.number) : path;
-      entry.state = GenerationState::partial;
-    }
-    // Gone meanwhile (pruned, committed): the next listing will tell.
-    if (const auto status = files_.stat(path)) {
-      if (!file.parsed.partial || !is_committed) entry.size += status->size;
-      entry.taken_at_ns = std::max(entry.taken_at_ns, status->modified_ns);
-    }
+  auto entries = CKPT_TRY(entries_by_name(files_, directory_));
+  for (GenerationEntry& entry : entries) {
+    if (entry.state != GenerationState::partial) describe(files_, entry);
   }
-  std::vector<GenerationEntry> listed;
-  for (auto& [number, entry] : entries) {
-    if (committed.count(number) != 0) describe(files_, entry);
-    listed.push_back(std::move(entry));
-  }
-  return listed;
+  return entries;
 }
 
 Result<std::uint64_t> GenerationDirectory::next_number() const {
@@ -150,14 +158,18 @@ Result<std::uint64_t> GenerationDirectory::next_number() const {
 
 Result<GenerationEntry> GenerationDirectory::newest_good(
     VerifyDepth depth, std::vector<SkippedGeneration>* skipped) const {
-  const auto entries = CKPT_TRY(list());
+  auto entries = CKPT_TRY(entries_by_name(files_, directory_));
   bool any = false;
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     if (entry->state == GenerationState::partial) continue;
     any = true;
     auto reader = open_numbered(files_, entry->path, entry->number);
     const Status good = reader ? reader->verify(depth) : Status(Failure(reader.error()));
-    if (good) return *entry;
+    if (good) {
+      entry->taken_at_ns = reader->job().taken_at_ns;
+      entry->world_size = reader->job().world_size;
+      return *entry;
+    }
     if (skipped != nullptr) skipped->push_back({entry->number, good.error()});
   }
   return fail("find a generation in", directory_,
