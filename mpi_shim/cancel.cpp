@@ -41,6 +41,11 @@ int Cancel(MPI_Request* request) {
   return error == MPI_SUCCESS ? error : raise_error(given->comm->handle, error, "MPI_Cancel");
 }
 
+int Test_cancelled(const MPI_Status* status, int* flag) {
+  *flag = status->_cancelled;
+  return MPI_SUCCESS;
+}
+
 int Request_free(MPI_Request* request) {
   Request* given = ckpt::shim::request(*request);
   if (!given) return raise_error(nullptr, MPI_ERR_REQUEST, "MPI_Request_free");

@@ -35,7 +35,7 @@ struct alignas(64) ThreadState {
 inline constexpr std::uint32_t kNeverAttached = 0xffffffffu;
 
 extern ThreadState g_unregistered_thread;
-extern thread_local ThreadState* t_thread __attribute__((tls_model("initial-exec")));
+extern constinit thread_local ThreadState* t_thread __attribute__((tls_model("initial-exec")));
 
 // The calling thread's own record; makes it at the first call.
 ThreadState* register_thread();
