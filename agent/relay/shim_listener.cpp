@@ -1,0 +1,134 @@
+#include "agent/relay/shim_listener.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <exception>
+
+#include "agent/relay/shim_connection.hpp"
+
+namespace ckpt::relay {
+namespace {
+
+Status prepare_directory(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0) return {};
+  const std::string directory = path.substr(0, slash);
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_errno("mkdir", directory);
+  struct stat status {};
+  if (::lstat(directory.c_str(), &status) != 0) return fail_errno("lstat", directory);
+  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid())
+    return fail("use", directory, "not a directory of ours", EPERM);
+  if ((status.st_mode & 022) != 0)
+    return fail("use", directory, "others may write to it", EPERM);
+  return {};
+}
+
+}  // namespace
+
+ShimListener::ShimListener(boost::asio::io_context& io, EventLog& log, Callbacks callbacks)
+    : io_(io), log_(log), callbacks_(std::move(callbacks)), acceptor_(io) {}
+
+ShimListener::~ShimListener() { close(); }
+
+Status ShimListener::listen(const std::string& path) {
+  if (auto done = prepare_directory(path); !done) return done;
+  // A socket left by an agent that was killed; a living one has another path.
+  ::unlink(path.c_str());
+  boost::system::error_code error;
+  acceptor_.open(boost::asio::local::stream_protocol(), error);
+  if (error) return fail("socket", path, error.message(), error.value());
+  const mode_t mask = ::umask(0177);
+  try {
+    acceptor_.bind(boost::asio::local::stream_protocol::endpoint(path), error);
+  } catch (const std::exception& problem) {  // the path is too long
+    ::umask(mask);
+    return fail("bind", path, problem.what(), ENAMETOOLONG);
+  }
+  ::umask(mask);
+  if (error) return fail("bind", path, error.message(), error.value());
+  path_ = path;
+  acceptor_.listen(boost::asio::socket_base::max_listen_connections, error);
+  if (error) return fail("listen", path, error.message(), error.value());
+  accept();
+  return {};
+}
+
+void ShimListener::accept() {
+  acceptor_.async_accept([this](auto error, ShimConnection::Socket socket) {
+    if (error == boost::asio::error::operation_aborted) return;
+    if (error)
+      log_.warning("accept_failed", {{"socket", path_}, {"cause", error.message()}});
+    else
+      std::make_shared<ShimConnection>(*this, std::move(socket))->start();
+    if (acceptor_.is_open()) accept();
+  });
+}
+
+bool ShimListener::welcome(const std::shared_ptr<ShimConnection>& connection,
+                           const ckpt_hello& hello) {
+  const auto reject = [&](const std::string& cause) {
+    log_.warning("rank_rejected", {{"rank", hello.rank}, {"pid", connection->facts.pid},
+                                   {"cause", cause}});
+    connection->close();
+    return false;
+  };
+  if (hello.version != CKPT_SHIM_CHANNEL_VERSION)
+    return reject("it speaks version " + std::to_string(hello.version));
+  if (hello.rank < 0 || hello.rank >= hello.world_size) return reject("not a rank of its world");
+  if (const auto old = ranks_.find(hello.rank); old != ranks_.end()) {
+    // The rank has given its old connection up; the end of that was not read yet.
+    const std::shared_ptr<ShimConnection> stale = old->second;
+    if (stale->facts.pid != connection->facts.pid)
+      log_.warning("rank_replaced", {{"rank", hello.rank}, {"pid", connection->facts.pid},
+                                     {"old_pid", stale->facts.pid}});
+    stale->close();
+    lost(*stale, "connected anew");
+  }
+  auto page = StatusPage::make();
+  if (!page) return reject(page.error().message());
+  connection->page.emplace(std::move(*page));
+  connection->facts.hello = hello;
+  connection->facts.status_file = connection->page->file();
+  if (auto done = connection->send_welcome(); !done) return reject(done.error().message());
+  ranks_[hello.rank] = connection;
+  callbacks_.joined(hello);
+  return true;
+}
+
+void ShimListener::lost(ShimConnection& connection, const std::string& how) {
+  const std::int32_t rank = connection.facts.hello.rank;
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end() || found->second.get() != &connection) return;
+  ranks_.erase(found);
+  callbacks_.gone(rank, how);
+}
+
+void ShimListener::send(std::int32_t rank, const ShimOrder& order) {
+  if (const auto found = ranks_.find(rank); found != ranks_.end())
+    found->second->send(encode_order(order));
+}
+
+const ShimListener::RankFacts* ShimListener::facts(std::int32_t rank) const {
+  const auto found = ranks_.find(rank);
+  return found == ranks_.end() ? nullptr : &found->second->facts;
+}
+
+bool ShimListener::activity(std::int32_t rank, wire::RankActivity& activity) const {
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end() || !found->second->page) return false;
+  activity = found->second->page->read(rank);
+  return true;
+}
+
+void ShimListener::close() {
+  boost::system::error_code ignored;
+  acceptor_.close(ignored);
+  for (const auto& [rank, connection] : ranks_) connection->close();
+  ranks_.clear();
+  if (!path_.empty()) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+}  // namespace ckpt::relay

@@ -1,0 +1,69 @@
+// ShimListener: the Unix socket of the node's shims and their connections.
+//
+// Purpose: accepts ranks of our own user only (SO_PEERCRED), takes HELLO, gives
+//   WELCOME with the rank's status page, then passes frames on both ways.
+// Ownership: owns the socket file (removed by close()) and all connections.
+// Threads: the io_context's one thread.
+// Errors: a connection that breaks, or says what it must not, is closed and
+//   reported as gone; others are not touched.
+// Source: unix(7), format/wire/shim_channel.h.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/relay/shim_frames.hpp"
+#include "agent/relay/status_page.hpp"
+#include "format/log/event_log.hpp"
+
+namespace ckpt::relay {
+
+class ShimConnection;
+
+class ShimListener {
+ public:
+  struct Callbacks {
+    std::function<void(const ckpt_hello&)> joined;
+    std::function<void(std::int32_t rank, ShimFrame)> said;
+    std::function<void(std::int32_t rank, const std::string& how)> gone;
+  };
+
+  ShimListener(boost::asio::io_context& io, EventLog& log, Callbacks callbacks);
+  ~ShimListener();
+  ShimListener(const ShimListener&) = delete;
+  ShimListener& operator=(const ShimListener&) = delete;
+
+  // Makes the socket (0600); its directory is made 0700 if it is missing, and
+  // must be ours.
+  Status listen(const std::string& path);
+  void close();
+
+  void send(std::int32_t rank, const ShimOrder& order);
+
+  struct RankFacts {
+    int pid = 0;  // as the kernel says
+    ckpt_hello hello{};
+    std::pair<std::uint64_t, std::uint64_t> status_file;
+  };
+  const RankFacts* facts(std::int32_t rank) const;
+  bool activity(std::int32_t rank, wire::RankActivity& activity) const;
+
+ private:
+  friend class ShimConnection;
+  void accept();
+  bool welcome(const std::shared_ptr<ShimConnection>& connection, const ckpt_hello& hello);
+  void lost(ShimConnection& connection, const std::string& how);
+
+  boost::asio::io_context& io_;
+  EventLog& log_;
+  Callbacks callbacks_;
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  std::string path_;
+  std::map<std::int32_t, std::shared_ptr<ShimConnection>> ranks_;
+};
+
+}  // namespace ckpt::relay
