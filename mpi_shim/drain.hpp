@@ -60,7 +60,6 @@ class Drain {
   LoggedMessage* room_for(Communicator& comm, int source, int tag, std::size_t size);
   void receive(LoggedMessage* message, MPI_Message lower);
   bool pending_collectives() const;
-  void check_excess();
 
   int rank_, size_;
   std::uint64_t generation_;
