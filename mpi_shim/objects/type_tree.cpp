@@ -83,29 +83,6 @@ bool is_parametrised(int combiner) {
          combiner == MPI_COMBINER_F90_INTEGER;
 }
 
-// The predefined pair types consist of two basic elements.
-MPI_Count first_of_pair(const Datatype& type) {
-  switch (type.handle->predefined) {
-    case CKPT_HANDLE_MPI_SHORT_INT:
-      return sizeof(short);
-    case CKPT_HANDLE_MPI_2INT:
-    case CKPT_HANDLE_MPI_2INTEGER:
-    case CKPT_HANDLE_MPI_FLOAT_INT:
-    case CKPT_HANDLE_MPI_2REAL:
-      return sizeof(int);
-    case CKPT_HANDLE_MPI_DOUBLE_INT:
-    case CKPT_HANDLE_MPI_LONG_INT:
-    case CKPT_HANDLE_MPI_2DOUBLE_PRECISION:
-    case CKPT_HANDLE_MPI_2COMPLEX:
-      return sizeof(double);
-    case CKPT_HANDLE_MPI_LONG_DOUBLE_INT:
-    case CKPT_HANDLE_MPI_2DOUBLE_COMPLEX:
-      return sizeof(long double);
-    default:
-      return 0;
-  }
-}
-
 // How often the index-th member stands in one `type`, one after the other.
 MPI_Count repeats(const Datatype& type, std::size_t index) {
   if (type.combiner == MPI_COMBINER_STRUCT) return type.ints[1 + index];
@@ -114,7 +91,7 @@ MPI_Count repeats(const Datatype& type, std::size_t index) {
 }
 
 MPI_Count elements_of_one(const Datatype& type) {
-  if (type.members.empty()) return type.size == 0 ? 0 : (first_of_pair(type) ? 2 : 1);
+  if (type.members.empty()) return type.size == 0 ? 0 : 1;
   MPI_Count elements = 0;
   for (std::size_t i = 0; i < type.members.size(); ++i)
     elements += repeats(type, i) * elements_of_one(*type.members[i]);
@@ -129,13 +106,7 @@ bool take(const Datatype& type, MPI_Count count, MPI_Count& bytes, MPI_Count& el
   elements += whole * elements_of_one(type);
   bytes -= whole * type.size;
   if (whole == count || bytes == 0) return true;
-  if (type.members.empty()) {
-    const MPI_Count first = first_of_pair(type);
-    if (first == 0 || bytes != first) return false;
-    ++elements;
-    bytes = 0;
-    return true;
-  }
+  if (type.members.empty()) return false;
   for (std::size_t i = 0; i < type.members.size() && bytes > 0; ++i)
     if (!take(*type.members[i], repeats(type, i), bytes, elements)) return false;
   return true;
@@ -148,11 +119,6 @@ void give(const Datatype& type, MPI_Count count, MPI_Count& elements, MPI_Count&
   elements -= whole * each;
   bytes += whole * type.size;
   if (whole == count || elements == 0) return;
-  if (type.members.empty()) {
-    bytes += first_of_pair(type);
-    elements = 0;
-    return;
-  }
   for (std::size_t i = 0; i < type.members.size() && elements > 0; ++i)
     give(*type.members[i], repeats(type, i), elements, bytes);
 }

@@ -4,7 +4,8 @@
 //   (at creation and after a restart), and counts basic elements.
 // Ownership: a Datatype holds a reference on each of its members.
 // Threads: build_lower inside a door (or with the doors closed). The rest: any.
-// Units: bytes; elements are basic ones (a pair type has two).
+// Units: bytes; elements are predefined datatypes (a pair type is one, as in
+//   Open MPI).
 // Errors: MPI error codes.
 // Source: MPI 3.1 sections 4.1.13 (envelope and contents), 4.1.11 (elements).
 #pragma once
