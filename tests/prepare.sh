@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tests/run.sh and tests/demo.sh: installs what is missing, builds.
 #
 # Sets SOURCE (the checkout) and BUILD (the build directory: $CKPT_BUILD_DIR,

@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "mpi", "harness"))
 import processes  # noqa: E402
 import settings  # noqa: E402
 from cases import Case  # noqa: E402
-from job import Job, Wrong  # noqa: E402
+from job import Job, Wrong, mpirun_line  # noqa: E402
 from programs import lammps  # noqa: E402
 
 
@@ -47,6 +47,10 @@ class Table:
               f"{row['aim']:>8}  {verdict}", flush=True)
 
 
+# Two ranks on their own processors: nobody has to yield.
+UNDISTURBED = ["--bind-to", "core"] if os.cpu_count() >= 2 else settings.COMMON
+
+
 class Bench:
     def __init__(self, build, work, rounds):
         self.build, self.work, self.rounds = build, work, rounds
@@ -57,7 +61,7 @@ class Bench:
         return os.path.join(self.build.directory, "tests", "bench", "bin", name)
 
     def job(self, program, ranks, transport="vader", env=None, **options):
-        return Job(self.case, program, ranks, transport, env, **options)
+        return Job(self.case, program, ranks, transport, env, common=UNDISTURBED, **options)
 
     def outputs(self, program, ranks, transport):
         """(native, under ckpt-coord): the outputs of alternating runs."""
@@ -147,8 +151,7 @@ def memory(bench):
         stop = os.path.join(bench.work, "stop-memory")
         job = bench.job([bench.program("holder"), "16", stop], 2)
         if start == "native":
-            child = job._spawn(["mpirun", *settings.COMMON, *settings.TRANSPORTS["vader"], "-n", "2",
-                                *job.program], "native")
+            child = job._spawn(mpirun_line(2, "vader", job.program, UNDISTURBED), "native")
             job.current = child
         else:
             job.start()

@@ -14,20 +14,20 @@ class Wrong(Exception):
     """What was observed is not what must be."""
 
 
-def mpirun_line(ranks, transport, program):
-    return ["mpirun", *COMMON, *TRANSPORTS[transport], "-n", str(ranks), *program]
+def mpirun_line(ranks, transport, program, common=COMMON):
+    return ["mpirun", *common, *TRANSPORTS[transport], "-n", str(ranks), *program]
 
 
 class Job:
     counter = 0
 
     def __init__(self, case, program, ranks, transport="vader", env=None, name=None, user=None,
-                 options=(), base=None):
+                 options=(), base=None, common=COMMON):
         Job.counter += 1
         self.case, self.build = case, case.build
         self.program, self.ranks, self.transport = list(program), ranks, transport
         self.name = name or f"job{Job.counter}"
-        self.user, self.options = user, list(options)
+        self.user, self.options, self.common = user, list(options), list(common)
         self.token = uuid.uuid4().hex
         self.dir = os.path.join(case.dir, self.name)
         self.cwd = os.path.join(self.dir, "cwd")
@@ -72,7 +72,7 @@ class Job:
 
     def native(self, deadline_s=300):
         """The same program without ckpt-coord."""
-        child = self._spawn(mpirun_line(self.ranks, self.transport, self.program), "native")
+        child = self._spawn(mpirun_line(self.ranks, self.transport, self.program, self.common), "native")
         self.current = child
         code = child.wait(deadline_s, "native run")
         if code != 0:
@@ -81,7 +81,7 @@ class Job:
 
     def start(self):
         self.starts += 1
-        line = mpirun_line(self.ranks, self.transport, self.program)
+        line = mpirun_line(self.ranks, self.transport, self.program, self.common)
         self.current = self._spawn([self.build.ckpt_coord, "run", "--job", self.name, "--dir",
                                     self.base, *self.options, "--", *line], f"start{self.starts}")
         return self
@@ -92,7 +92,7 @@ class Job:
         if generation:
             command += ["--generation", str(generation)]
         if transport:
-            command += ["--", *COMMON, *TRANSPORTS[transport], *more]
+            command += ["--", *self.common, *TRANSPORTS[transport], *more]
         self.current = self._spawn(command, f"start{self.starts}")
         return self
 
