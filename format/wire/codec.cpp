@@ -139,6 +139,18 @@ std::string_view message_name(const Message& message) {
       message);
 }
 
+std::optional<Side> message_sender(const Message& message) {
+  return std::visit(
+      [](const auto& held) -> std::optional<Side> {
+        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::monostate>) {
+          return std::nullopt;
+        } else {
+          return held.kSender;
+        }
+      },
+      message);
+}
+
 Result<std::vector<std::uint8_t>> encode(const Message& message) {
   Writer writer;
   writer.field(std::uint32_t{0});

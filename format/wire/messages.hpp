@@ -38,6 +38,8 @@ enum class Verdict : std::uint32_t {
   timed_out = 4,  // a phase passed its deadline
 };
 
+enum class Side : std::uint8_t { agent, coordinator, control };
+
 #define CKPT_ENTRY_BEGIN(Name, meaning) struct Name {
 #define CKPT_ENTRY_END(Name)                       \
   bool operator==(const Name&) const = default;    \
@@ -46,7 +48,8 @@ enum class Verdict : std::uint32_t {
 #define CKPT_MESSAGE_BEGIN(Name, number, sender, receiver, meaning) \
   struct Name {                                                     \
     static constexpr std::uint16_t kNumber = number;                \
-    static constexpr const char* kName = #Name;
+    static constexpr const char* kName = #Name;                     \
+    static constexpr Side kSender = Side::sender;
 #define CKPT_MESSAGE_END(Name) CKPT_ENTRY_END(Name)
 #define CKPT_FIELD(type, name, meaning) type name{};
 #include "format/wire/messages.def"
@@ -73,6 +76,9 @@ using Message = std::variant<std::monostate
 
 // Name of the message held ("RankJoined"), for logs.
 std::string_view message_name(const Message& message);
+
+// Who may send it; nullopt for std::monostate.
+std::optional<Side> message_sender(const Message& message);
 
 // A whole frame, length prefix included. A message longer than kMaxFrame is an Error.
 Result<std::vector<std::uint8_t>> encode(const Message& message);

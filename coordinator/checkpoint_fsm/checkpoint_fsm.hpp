@@ -1,0 +1,196 @@
+// The state machine of one checkpoint: step(event) -> actions.
+//
+// Purpose: every decision of a generation, from Quiesce to Committed or
+//   Aborted, for any number of agents. No sockets, no clocks, no files: time
+//   comes in as Deadline and Tick events, effects go out as actions. States:
+//   states.def; the conversation: format/wire/PROTOCOL.md.
+// Ownership: a value; the server holds one and feeds it.
+// Threads: one caller at a time.
+// Units: counts; bytes; the work of a generation grows with the nodes, ranks
+//   and pairs of ranks that communicate.
+// Errors: none to the caller. What an agent sends is checked; what makes no
+//   sense aborts the generation with the node and the reason named.
+// Source: DESIGN.md section 4, ARCHITECTURE.md "A checkpoint".
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "format/wire/messages.hpp"
+
+namespace ckpt::coordinator {
+
+enum class State : std::uint8_t {
+#define CKPT_STATE(name, entry, waits_for, next, lost) name,
+#include "coordinator/checkpoint_fsm/states.def"
+#undef CKPT_STATE
+};
+const char* state_name(State state);
+const char* state_waits_for(State state);
+
+// ---- events
+
+struct Participant {
+  std::uint32_t agent = 0;  // number of its connection; never reused
+  std::string node;
+  std::vector<std::int32_t> ranks;  // at least one
+};
+struct Begin {  // state idle only; together the participants have ranks 0 to world_size-1
+  std::uint64_t generation = 0;
+  std::int32_t world_size = 0;
+  std::vector<Participant> participants;
+};
+struct FromAgent {
+  std::uint32_t agent = 0;
+  wire::Message message;
+};
+struct AgentLost {
+  std::uint32_t agent = 0;
+  std::string reason;
+};
+struct Deadline {  // the state entered as number `entry` (Entered::entry) took too long
+  std::uint64_t entry = 0;
+};
+struct Tick {};  // some time passed, a fraction of a second
+struct CommitEnded {
+  bool ok = false;
+  std::string error;
+};
+struct AbortRequest {
+  std::string reason;
+};
+using Event = std::variant<Begin, FromAgent, AgentLost, Deadline, Tick, CommitEnded, AbortRequest>;
+
+// ---- actions, to be carried out in order
+
+struct Send {
+  std::uint32_t agent = 0;
+  wire::Message message;
+};
+// Send Snapshot to this agent: the server knows the path and the job's record.
+// `only`: no other agent takes part, its file becomes the generation file.
+struct OrderSnapshot {
+  std::uint32_t agent = 0;
+  std::string node;
+  bool only = true;
+};
+struct Entered {
+  State state = State::idle;
+  std::uint64_t entry = 0;  // for Deadline: arm a new one; the old one is void
+};
+struct FlushAdvanced {  // arm the deadline of `flush` anew
+  std::uint64_t entry = 0;
+  std::uint64_t bytes_done = 0, bytes_total = 0;
+};
+struct Part {
+  std::uint32_t agent = 0;
+  std::string node, path;
+  std::uint64_t bytes = 0;
+  std::vector<std::int32_t> ranks;
+};
+struct Commit {  // make the generation visible, then feed CommitEnded
+  std::uint64_t generation = 0;
+  std::vector<Part> parts;
+};
+struct Ended {  // state idle again; last action
+  wire::Verdict verdict = wire::Verdict::aborted;
+  std::uint64_t generation = 0;
+  std::string reason;
+  std::uint64_t bytes = 0, frozen_ns = 0, logged_messages = 0, logged_bytes = 0;
+  std::uint32_t releases = 0;
+  State during = State::idle;  // where it ended
+  bool again = false;          // a race of its own making: worth another try at once
+};
+using Action = std::variant<Send, OrderSnapshot, Entered, FlushAdvanced, Commit, Ended>;
+using Actions = std::vector<Action>;
+
+class CheckpointFsm {
+ public:
+  Actions step(const Event& event);
+
+  State state() const { return state_; }
+  std::uint64_t generation() const { return generation_; }
+  // What the state waits for now, with ranks and what they are doing, in words.
+  std::string awaited_text() const;
+
+ private:
+  struct RankState {
+    std::uint32_t agent_index = 0;
+    std::uint64_t level_version = 0;
+    bool done = false;  // with the present state
+  };
+  struct AgentState {
+    Participant who;
+    std::uint64_t targets_version = 0;
+    std::size_t level_ranks = 0;  // with targets_version
+    std::vector<std::uint64_t> gids;      // it listed, or raised first
+    std::vector<wire::Channel> expected;  // destination on this node
+    bool done = false, flushed = false, lost = false;
+    std::uint64_t bytes_done = 0, bytes_total = 0;
+    std::string path;
+  };
+  struct Target {
+    wire::Clock clock;
+    std::vector<std::uint32_t> agents;  // indices of those that listed it
+  };
+
+  void begin(const Begin& event, Actions& actions);
+  void enter(State state, Actions& actions);
+  void on_message(std::uint32_t index, const wire::Message& message, Actions& actions);
+  void on_agent_lost(std::uint32_t index, const std::string& reason, Actions& actions);
+  void on_tick(Actions& actions);
+
+  void on(std::uint32_t index, const wire::Clocks& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Level& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Raise& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Sent& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Drained& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Snapped& message, Actions& actions);
+  void on(std::uint32_t index, const wire::FlushProgress& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Flushed& message, Actions& actions);
+  void on(std::uint32_t index, const wire::HoldUpAnswer& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Refused& message, Actions& actions);
+  void on(std::uint32_t index, const wire::RankGone& message, Actions& actions);
+  void on(std::uint32_t index, const wire::Finalizing& message, Actions& actions);
+
+  void send_all(const wire::Message& message, Actions& actions);
+  void send_targets(std::uint32_t index, Actions& actions);
+  bool merge(std::uint32_t index, const wire::Clock& clock);
+  void begin_level(Actions& actions);
+  void begin_drain(Actions& actions);
+  void commit_if_all_flushed(Actions& actions);
+  void release(Actions& actions);
+  void enter_if_all_level(Actions& actions);
+  // Marks ranks of the agent as done with the state; false: it made no sense.
+  bool claim(std::uint32_t index, const std::vector<std::int32_t>& ranks, const char* what,
+             Actions& actions);
+  bool owns(std::uint32_t index, std::int32_t rank) const;
+  bool harmless_now() const { return state_ == State::flush || state_ == State::commit; }
+  void nonsense(std::uint32_t index, const std::string& what, Actions& actions);
+  std::vector<std::int32_t> awaited_ranks(std::uint32_t index) const;
+  void abort(wire::Verdict verdict, std::string reason, Actions& actions);
+  void reset();
+
+  State state_ = State::idle;
+  std::uint64_t entry_ = 0;       // states entered so far
+  std::uint64_t generation_ = 0;
+  std::vector<AgentState> agents_;
+  std::unordered_map<std::uint32_t, std::uint32_t> index_of_agent_;
+  std::vector<RankState> ranks_;
+  std::size_t ranks_done_ = 0, agents_done_ = 0, agents_level_ = 0, agents_flushed_ = 0;
+  std::map<std::uint64_t, Target> targets_;
+  std::vector<std::uint64_t> everyones_;  // gids that some member has not listed yet
+  std::uint64_t version_ = 0;     // of the newest targets
+  std::map<std::int32_t, wire::RankActivity> activity_;  // answers to the last query
+  std::uint64_t query_ = 0;
+  std::uint64_t moved_ = 0, moved_at_tick_ = 0;  // messages that changed something
+  std::uint32_t idle_ticks_ = 0, releases_ = 0;
+  std::uint64_t frozen_ns_ = 0, logged_messages_ = 0, logged_bytes_ = 0;
+};
+
+}  // namespace ckpt::coordinator

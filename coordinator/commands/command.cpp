@@ -1,0 +1,144 @@
+#include "coordinator/commands/command.hpp"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+extern char** environ;
+
+namespace ckpt::coordinator {
+
+std::string exit_code_text() {
+  std::string text = "Exit codes:\n";
+#define CKPT_EXIT(name, number, meaning) text += "  " #number "\t" meaning "\n";
+#include "coordinator/commands/exit_codes.def"
+#undef CKPT_EXIT
+  return text;
+}
+
+CLI::App* add_command(CLI::App& app, Context& context, const std::string& name,
+                      const std::string& description, std::function<int()> body) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->callback([&context, body = std::move(body)] { context.status = body(); });
+  command->footer(exit_code_text());
+  return command;
+}
+
+void JobArgument::add_base_to(CLI::App& command) {
+  command.add_option("--dir", base, "where jobs are kept [$CKPT_DIR, else ~/.ckpt-coord]")
+      ->type_name("DIR");
+}
+
+void JobArgument::add_to(CLI::App& command, const std::string& what) {
+  command.add_option("job", job, what)->required()->type_name("");
+  add_base_to(command);
+}
+
+Result<std::string> JobArgument::path() const {
+  return resolve_job_path(job, base.empty() ? default_base_directory() : base);
+}
+
+tl::expected<JobDirectory, int> JobArgument::open(Context& context) const {
+  const auto where = path();
+  if (!where) return tl::unexpected(complain(Exit::no_such_job, where.error()));
+  auto directory = JobDirectory::open(context.files, *where);
+  if (!directory) return tl::unexpected(complain(Exit::no_such_job, directory.error()));
+  return *directory;
+}
+
+int complain(Exit code, const std::string& text) {
+  std::fprintf(stderr, "ckpt-coord: %s\n", text.c_str());
+  return static_cast<int>(code);
+}
+
+int complain(Exit code, const Error& error) { return complain(code, error.message()); }
+
+Result<std::uint64_t> parse_duration(const std::string& text) {
+  const auto bad = [&] {
+    return fail("duration", "'" + text + "'", "it is to be like 30s, 10m, 1h30m or 500ms", EINVAL);
+  };
+  std::uint64_t total = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::uint64_t number = 0;
+    const std::size_t first = at;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
+      number = number * 10 + static_cast<std::uint64_t>(text[at++] - '0');
+      if (number > 1'000'000'000) return bad();
+    }
+    if (at == first) return bad();
+    std::size_t unit = at;
+    while (unit < text.size() && (text[unit] < '0' || text[unit] > '9')) ++unit;
+    const std::string name = text.substr(at, unit - at);
+    at = unit;
+    if (name == "ms") total += number;
+    else if (name.empty() || name == "s") total += number * 1000;
+    else if (name == "m" || name == "min") total += number * 60'000;
+    else if (name == "h") total += number * 3'600'000;
+    else if (name == "d") total += number * 86'400'000;
+    else return bad();
+  }
+  if (text.empty()) return bad();
+  return total;
+}
+
+CLI::Option* add_duration(CLI::App& command, const std::string& name, std::uint64_t& milliseconds,
+                          const std::string& description) {
+  return command
+      .add_option_function<std::string>(
+          name,
+          [&milliseconds](const std::string& text) {
+            milliseconds = parse_duration(text).value_or(0);
+          },
+          description)
+      ->type_name("TIME")
+      ->check([](const std::string& text) {
+        const auto parsed = parse_duration(text);
+        return parsed ? std::string() : parsed.error().message();
+      });
+}
+
+std::string in_words(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return text;
+}
+
+std::string seconds_in_words(double seconds) {
+  char text[48];
+  if (seconds < 1) {
+    std::snprintf(text, sizeof text, "%.0f ms", seconds * 1e3);
+  } else if (seconds < 120) {
+    std::snprintf(text, sizeof text, "%.1f s", seconds);
+  } else {
+    const auto whole = static_cast<long long>(std::llround(seconds));
+    std::snprintf(text, sizeof text, "%lld min %lld s", whole / 60, whole % 60);
+  }
+  return text;
+}
+
+std::string time_in_words(std::int64_t unix_ns) {
+  const std::time_t when = static_cast<std::time_t>(unix_ns / 1'000'000'000);
+  std::tm local{};
+  char text[64];
+  if (::localtime_r(&when, &local) == nullptr) return "?";
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+  return text;
+}
+
+std::vector<std::string> own_environment() {
+  std::vector<std::string> all;
+  for (char** each = environ; *each != nullptr; ++each) all.emplace_back(*each);
+  return all;
+}
+
+}  // namespace ckpt::coordinator

@@ -1,0 +1,244 @@
+#include "coordinator/job_directory/job_directory.hpp"
+
+#include <pwd.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "format/posix/durable_file.hpp"
+
+namespace ckpt::coordinator {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kJobFile = "job.json";
+constexpr const char* kCoordinatorFile = "coordinator.json";
+
+Result<json> read_json(FileSystem& files, const std::string& path) {
+  Result<std::string> text = read_whole(files, path);
+  if (!text) return tl::unexpected(text.error());
+  json value = json::parse(*text, nullptr, false);
+  if (value.is_discarded() || !value.is_object()) {
+    return fail("read", path, "not a JSON object", EINVAL);
+  }
+  return value;
+}
+
+// Strings of the environment may be of any bytes; JSON wants UTF-8. What is not
+// travels as "hex:..." so that nothing is lost.
+bool is_utf8(const std::string& text) {
+  try {
+    static_cast<void>(json(text).dump());
+    return true;
+  } catch (const json::exception&) {
+    return false;
+  }
+}
+
+std::string to_json_text(const std::string& bytes) {
+  if (is_utf8(bytes) && bytes.rfind("hex:", 0) != 0) return bytes;
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "hex:";
+  for (const char c : bytes) {
+    text += kDigits[static_cast<unsigned char>(c) >> 4];
+    text += kDigits[static_cast<unsigned char>(c) & 15];
+  }
+  return text;
+}
+
+std::string from_json_text(const std::string& text) {
+  if (text.rfind("hex:", 0) != 0) return text;
+  std::string bytes;
+  for (std::size_t i = 4; i + 1 < text.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(text.substr(i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
+json to_json_list(const std::vector<std::string>& list) {
+  json all = json::array();
+  for (const std::string& each : list) all.push_back(to_json_text(each));
+  return all;
+}
+
+std::vector<std::string> from_json_list(const json& all) {
+  std::vector<std::string> list;
+  for (const json& each : all) list.push_back(from_json_text(each.get<std::string>()));
+  return list;
+}
+
+}  // namespace
+
+Result<std::string> resolve_job_path(std::string_view job, const std::string& base) {
+  if (job.find('/') != std::string_view::npos) {
+    std::string path(job);
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    if (path.front() == '/') return path;
+    char* cwd = ::getcwd(nullptr, 0);
+    if (cwd == nullptr) return fail_errno("getcwd", "");
+    path = std::string(cwd) + "/" + path;
+    std::free(cwd);
+    return path;
+  }
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+@";
+  const bool good = !job.empty() && job.size() <= 128 && job.front() != '.' &&
+                    job.front() != '-' &&
+                    job.find_first_not_of(kAllowed) == std::string_view::npos;
+  if (!good) {
+    return fail("job name", "'" + std::string(job) + "'",
+                "it is to be letters, digits and . _ - + @, not led by . or -", EINVAL);
+  }
+  return base + "/" + std::string(job);
+}
+
+std::string default_base_directory() {
+  const char* set = std::getenv("CKPT_DIR");
+  if (set != nullptr && *set != '\0') return set;
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    const passwd* entry = ::getpwuid(::getuid());
+    home = entry != nullptr ? entry->pw_dir : "/tmp";
+  }
+  return std::string(home) + "/.ckpt-coord";
+}
+
+Result<JobDirectory> JobDirectory::create(FileSystem& files, const std::string& path) {
+  if (Status made = make_directories(files, path, 0700); !made) {
+    return with_context(made.error(), "make job directory", path);
+  }
+  if (::access(path.c_str(), W_OK | X_OK) != 0) return fail_errno("job directory", path);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return fail_errno("stat", path);
+  if (status.st_uid != ::geteuid()) {
+    return fail("job directory", path, "it belongs to another user", EPERM);
+  }
+  return JobDirectory(files, path);
+}
+
+Result<JobDirectory> JobDirectory::open(FileSystem& files, const std::string& path) {
+  JobDirectory directory(files, path);
+  const Result<FileStatus> there = files.stat(path);
+  if (!there) return with_context(there.error(), "no such job", path);
+  if (!there->directory) return fail("no such job", path, "not a directory", ENOTDIR);
+  if (const Result<FileStatus> job = files.stat(directory.file(kJobFile)); !job) {
+    return with_context(job.error(), "not a job directory", path);
+  }
+  return directory;
+}
+
+Result<JobDescription> JobDirectory::read_job() const {
+  const std::string path = file(kJobFile);
+  Result<json> value = read_json(*files_, path);
+  if (!value) return tl::unexpected(value.error());
+  try {
+    JobDescription job;
+    job.name = value->at("job");
+    job.command = from_json_list(value->at("command"));
+    job.environment = from_json_list(value->at("environment"));
+    job.cwd = from_json_text(value->at("cwd").get<std::string>());
+    job.world_size = value->at("world_size");
+    job.started_at_ns = value->at("started_at_ns");
+    job.restarted_from = value->value("restarted_from", std::uint64_t{0});
+    const json& options = value->at("options");
+    job.options.every_seconds = options.at("every_seconds");
+    job.options.keep = options.at("keep");
+    job.options.timeout_ms = options.at("timeout_ms");
+    job.options.on_unsupported = options.at("on_unsupported");
+    return job;
+  } catch (const std::exception& problem) {
+    return fail("read", path, problem.what(), EINVAL);
+  }
+}
+
+Status JobDirectory::write_job(const JobDescription& job) const {
+  json value;
+  value["job"] = job.name;
+  value["command"] = to_json_list(job.command);
+  value["environment"] = to_json_list(job.environment);
+  value["cwd"] = to_json_text(job.cwd);
+  value["world_size"] = job.world_size;
+  value["started_at_ns"] = job.started_at_ns;
+  value["restarted_from"] = job.restarted_from;
+  value["options"] = {{"every_seconds", job.options.every_seconds},
+                      {"keep", job.options.keep},
+                      {"timeout_ms", job.options.timeout_ms},
+                      {"on_unsupported", job.options.on_unsupported}};
+  // The environment may hold secrets of the user: for the user's eyes only.
+  return write_durably(*files_, file(kJobFile), value.dump(2) + "\n", 0600);
+}
+
+Result<CoordinatorAddress> JobDirectory::read_coordinator() const {
+  const std::string path = file(kCoordinatorFile);
+  const Result<FileStatus> status = files_->stat(path);
+  if (!status) return tl::unexpected(status.error());
+  if ((status->mode & 077) != 0) {
+    return fail("read", path, "others may read or write it: its secret is worth nothing", EPERM);
+  }
+  Result<json> value = read_json(*files_, path);
+  if (!value) return tl::unexpected(value.error());
+  try {
+    return CoordinatorAddress{value->at("host"), value->at("port"), value->at("pid"),
+                              value->at("secret")};
+  } catch (const std::exception& problem) {
+    return fail("read", path, problem.what(), EINVAL);
+  }
+}
+
+Status JobDirectory::write_coordinator(const CoordinatorAddress& address) const {
+  const json value = {{"host", address.host},
+                      {"port", address.port},
+                      {"pid", address.pid},
+                      {"secret", address.secret}};
+  return write_durably(*files_, file(kCoordinatorFile), value.dump(2) + "\n", 0600);
+}
+
+void JobDirectory::remove_coordinator() const {
+  // Not there is as good; a stale one is found out by whoever connects.
+  static_cast<void>(files_->unlink(file(kCoordinatorFile)));
+}
+
+Result<JobLock> JobDirectory::lock(LockKind kind) const {
+  const bool run = kind == LockKind::run;
+  const std::string path = file(run ? "run.lock" : "coordinator.lock");
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("open", path);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail_errno("flock", path);
+    return fail("lock", path,
+                run ? "another ckpt-coord run or restart has this job"
+                    : "another coordinator serves this job",
+                EWOULDBLOCK);
+  }
+  return JobLock(std::move(fd));
+}
+
+Result<std::string> make_secret() {
+  unsigned char bytes[32];
+  if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes)) {
+    return fail_errno("getrandom", "");
+  }
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const unsigned char byte : bytes) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+bool same_secret(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  }
+  return difference == 0;
+}
+
+}  // namespace ckpt::coordinator

@@ -1,0 +1,93 @@
+#include "coordinator/launch/child_process.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "format/posix/unique_fd.hpp"
+
+namespace ckpt::coordinator {
+namespace {
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> all;
+  for (const std::string& each : strings) all.push_back(const_cast<char*>(each.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
+[[noreturn]] void give_up(int report) {
+  const int error = errno;
+  static_cast<void>(!::write(report, &error, sizeof error));
+  ::_exit(127);
+}
+
+// In the child; all that fails goes through `report` to the parent.
+[[noreturn]] void become(const Spawn& what, pid_t parent, char** arguments, char** environment,
+                         int report) {
+  if (what.death_signal != 0) {
+    ::prctl(PR_SET_PDEATHSIG, what.death_signal);
+    if (::getppid() != parent) ::_exit(127);  // it died in between
+  }
+  if (what.own_session && ::setsid() < 0) give_up(report);
+  if (what.own_group) {
+    ::setpgid(0, 0);
+    // Both this and the parent set it, whoever comes first; SIGTTOU is blocked.
+    if (what.terminal >= 0) ::tcsetpgrp(what.terminal, ::getpid());
+  }
+  if (!what.output.empty()) {
+    const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const int out = ::open(what.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (null < 0 || out < 0) give_up(report);
+    if (::dup2(null, 0) < 0 || ::dup2(out, 1) < 0 || ::dup2(out, 2) < 0) give_up(report);
+  }
+  for (const int fd : what.inherit) ::fcntl(fd, F_SETFD, 0);
+  if (!what.cwd.empty() && ::chdir(what.cwd.c_str()) != 0) give_up(report);
+  for (const int signal : {SIGPIPE, SIGTTOU, SIGTTIN, SIGTSTP}) ::signal(signal, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &what.mask, nullptr);
+  ::execvpe(arguments[0], arguments, environment);
+  give_up(report);
+}
+
+}  // namespace
+
+Result<pid_t> spawn(const Spawn& what) {
+  int report[2];
+  if (::pipe2(report, O_CLOEXEC) != 0) return fail_errno("pipe", "");
+  UniqueFd reader(report[0]), writer(report[1]);
+  std::vector<char*> arguments = pointers(what.arguments);
+  std::vector<char*> environment = pointers(what.environment);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("fork", what.arguments[0]);
+  if (pid == 0) become(what, parent, arguments.data(), environment.data(), writer.get());
+  if (what.own_group) ::setpgid(pid, pid);  // fails when the child was faster: as good
+  writer.reset();
+  int error = 0;
+  ssize_t got;
+  do {
+    got = ::read(reader.get(), &error, sizeof error);
+  } while (got < 0 && errno == EINTR);
+  if (got == static_cast<ssize_t>(sizeof error)) {
+    ::waitpid(pid, nullptr, 0);
+    return fail_errno("start", what.arguments[0], error);
+  }
+  return pid;
+}
+
+std::string describe_exit(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    const int signal = WTERMSIG(wait_status);
+    return "killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+  }
+  return "exited with " + std::to_string(WEXITSTATUS(wait_status));
+}
+
+int shell_status(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+}  // namespace ckpt::coordinator

@@ -1,0 +1,40 @@
+// Where the parts of ckpt-coord lie: relative to the running program, in the
+// build tree as in an installed prefix (bin/ckpt-coord, lib/ckpt-coord/).
+#pragma once
+
+#include <string>
+
+#include "format/posix/result.hpp"
+
+namespace ckpt::coordinator {
+
+struct Layout {
+  std::string program;       // this one, absolute
+  std::string shim;          // libckpt_shim.so
+  std::string agent;         // ckpt-agent
+  std::string restore_rank;  // ckpt-restore-rank
+};
+
+// Fails when a part is missing, by name. $CKPT_PARTS_DIR overrides the folder
+// of the parts (for tests with a fake agent).
+Result<Layout> find_layout();
+
+// Room for the agent's socket: 0700, a path that fits sockaddr_un.
+class RuntimeDirectory {
+ public:
+  static Result<RuntimeDirectory> make();
+  RuntimeDirectory(RuntimeDirectory&& other) noexcept : path_(std::move(other.path_)) {
+    other.path_.clear();
+  }
+  RuntimeDirectory& operator=(RuntimeDirectory&&) = delete;
+  ~RuntimeDirectory();  // removes it with the socket in it
+
+  const std::string& path() const { return path_; }
+  std::string agent_socket() const { return path_ + "/agent.sock"; }
+
+ private:
+  explicit RuntimeDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+}  // namespace ckpt::coordinator

@@ -1,0 +1,197 @@
+#include "coordinator/launch/mpi_command.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "format/posix/file_system.hpp"
+
+namespace ckpt::coordinator {
+namespace {
+
+constexpr std::string_view kEnvList = "mca_base_env_list";
+constexpr std::string_view kEnvListVariable = "OMPI_MCA_mca_base_env_list";
+constexpr std::string_view kDelimiterVariable = "OMPI_MCA_mca_base_env_list_delimiter";
+constexpr std::string_view kPreload = "LD_PRELOAD";
+
+bool names(std::string_view assignment, std::string_view name) {
+  return assignment.substr(0, assignment.find('=')) == name;
+}
+
+// A set "NAME=value" or, where the value is the environment's, a bare "NAME".
+std::string value_of(std::string_view assignment, const std::vector<std::string>& environment) {
+  const std::size_t at = assignment.find('=');
+  if (at != std::string_view::npos) return std::string(assignment.substr(at + 1));
+  return variable(environment, assignment).value_or("");
+}
+
+std::vector<std::string> split(std::string_view text, char delimiter) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t at = text.find(delimiter);
+    if (at != 0) parts.emplace_back(text.substr(0, at));
+    text = at == std::string_view::npos ? std::string_view() : text.substr(at + 1);
+  }
+  return parts;
+}
+
+// The user's list with ours behind it, and the two LD_PRELOADs made one.
+Result<std::string> merged_list(std::string_view users, char delimiter,
+                                const std::vector<std::string>& environment,
+                                const Variables& ours) {
+  std::string list;
+  const auto add = [&](const std::string& each) {
+    if (!list.empty()) list += delimiter;
+    list += each;
+  };
+  std::optional<std::string> preload = variable(environment, kPreload);
+  for (const std::string& each : split(users, delimiter)) {
+    if (names(each, kPreload)) {
+      preload = value_of(each, environment);
+    } else {
+      add(each);
+    }
+  }
+  for (const auto& [name, value] : ours) {
+    std::string assignment = name + "=" + value;
+    if (name == kPreload && preload && !preload->empty()) assignment += ":" + *preload;
+    if (assignment.find(delimiter) != std::string::npos) {
+      return fail("pass " + name + " to the ranks", assignment,
+                  std::string("it holds '") + delimiter +
+                      "', the delimiter of Open MPI's mca_base_env_list", EINVAL);
+    }
+    add(assignment);
+  }
+  return list;
+}
+
+// Ours as `-x NAME=VALUE`, in each application context (they are parted by ":").
+std::vector<std::string> with_x_options(const std::vector<std::string>& command,
+                                        const std::vector<std::string>& environment,
+                                        const Variables& ours) {
+  std::optional<std::string> preload = variable(environment, kPreload);
+  std::vector<std::string> users;
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    if (command[i] == "-x" && i + 1 < command.size() && names(command[i + 1], kPreload)) {
+      preload = value_of(command[++i], environment);
+    } else {
+      users.push_back(command[i]);
+    }
+  }
+  std::vector<std::string> line;
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    line.push_back(users[i]);
+    if (i != 0 && users[i] != ":") continue;
+    for (const auto& [name, value] : ours) {
+      line.emplace_back("-x");
+      line.push_back(name + "=" + value);
+      if (name == kPreload && preload && !preload->empty()) line.back() += ":" + *preload;
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+bool is_mpirun(const std::string& program) {
+  constexpr std::array kNames = {"mpirun", "mpiexec", "orterun", "mpirun.openmpi",
+                                 "mpiexec.openmpi"};
+  const std::string name = base_name_of(program);
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+std::optional<std::string> variable(const std::vector<std::string>& environment,
+                                    std::string_view name) {
+  for (const std::string& each : environment) {
+    if (names(each, name) && each.size() > name.size()) return each.substr(name.size() + 1);
+  }
+  return std::nullopt;
+}
+
+void unset_variable(std::vector<std::string>& environment, std::string_view name) {
+  std::erase_if(environment, [name](const std::string& each) { return names(each, name); });
+}
+
+void set_variable(std::vector<std::string>& environment, std::string_view name,
+                  std::string_view value) {
+  unset_variable(environment, name);
+  environment.push_back(std::string(name) + "=" + std::string(value));
+}
+
+Result<LaunchLine> inject(const std::vector<std::string>& command,
+                          const std::vector<std::string>& environment,
+                          const Variables& variables) {
+  LaunchLine line{command, environment};
+  // What an outer ckpt-coord left would reach the ranks of this node.
+  for (const char* name : {"CKPT_RESTART_IMAGE", "CKPT_JOB_DIR", "CKPT_AGENT_SOCKET"}) {
+    unset_variable(line.environment, name);
+  }
+  const std::string delimiters = variable(environment, kDelimiterVariable).value_or(";");
+  const char delimiter = delimiters.empty() ? ';' : delimiters.front();
+  const bool direct = is_mpirun(command.front());
+  const auto option = direct ? std::find(line.arguments.begin(), line.arguments.end(), kEnvList)
+                             : line.arguments.end();
+  if (option != line.arguments.end() && option + 1 != line.arguments.end()) {
+    auto list = merged_list(*(option + 1), delimiter, environment, variables);
+    if (!list) return tl::unexpected(list.error());
+    *(option + 1) = *list;
+    return line;
+  }
+  const auto users = variable(environment, kEnvListVariable);
+  const bool has_x =
+      direct && std::find(command.begin(), command.end(), "-x") != command.end();
+  if (has_x && !users) {
+    line.arguments = with_x_options(command, environment, variables);
+    return line;
+  }
+  auto list = merged_list(users.value_or(""), delimiter, environment, variables);
+  if (!list) return tl::unexpected(list.error());
+  set_variable(line.environment, kEnvListVariable, *list);
+  return line;
+}
+
+std::optional<std::int64_t> ranks_asked_for(const std::vector<std::string>& options) {
+  constexpr std::array kNames = {"-n", "-np", "--n", "--np", "-c"};
+  std::int64_t total = 0;
+  bool context_says = false;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    if (options[i] == ":") {
+      if (!context_says) return std::nullopt;
+      context_says = false;
+    }
+    if (std::find(kNames.begin(), kNames.end(), options[i]) == kNames.end()) continue;
+    if (i + 1 == options.size()) return std::nullopt;
+    const std::string& text = options[++i];
+    std::int64_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    total += count;
+    context_says = true;
+  }
+  if (!context_says) return std::nullopt;
+  return total;
+}
+
+std::vector<std::string> restart_environment(const std::vector<std::string>& saved,
+                                             const std::vector<std::string>& current) {
+  constexpr std::array<std::string_view, 17> kOfTheSession = {
+      "PMIX_", "PMI_", "SLURM_", "SLURMD_", "SBATCH_", "SRUN_",    "PBS_",    "LSB_", "SGE_",
+      "XDG_",  "SSH_", "DISPLAY", "TMPDIR", "TERM",    "HOSTNAME", "KRB5CCN", "CKPT_"};
+  const auto of_the_session = [&](const std::string& each) {
+    return std::any_of(kOfTheSession.begin(), kOfTheSession.end(), [&](std::string_view prefix) {
+      return std::string_view(each).substr(0, prefix.size()) == prefix;
+    });
+  };
+  std::vector<std::string> merged;
+  std::copy_if(saved.begin(), saved.end(), std::back_inserter(merged),
+               [&](const std::string& each) { return !of_the_session(each); });
+  for (const std::string& each : current) {
+    const std::size_t at = each.find('=');
+    if (at == std::string::npos) continue;
+    const bool openmpi = each.rfind("OMPI_", 0) == 0;
+    if (openmpi || of_the_session(each)) set_variable(merged, each.substr(0, at), each.substr(at + 1));
+  }
+  return merged;
+}
+
+}  // namespace ckpt::coordinator
