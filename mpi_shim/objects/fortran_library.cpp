@@ -21,8 +21,8 @@ using namespace ckpt::shim;
 namespace {
 
 // ompi_attribute_type_t
-constexpr int kWinAttribute = 2;
-constexpr int kTypeAttribute = 3;
+constexpr int kTypeAttribute = 2;
+constexpr int kWinAttribute = 3;
 // ompi_errhandler_type_t and ompi_errhandler_lang_t
 constexpr int kWinErrhandler = 2;
 constexpr int kFileErrhandler = 3;
