@@ -116,7 +116,10 @@ ckpt_lower_table* load_lower_half(const ckpt_restore_plan& plan) {
   ckpt_lower_table* table = nullptr;
   ckpt_lower_error error{};
   const int result = ckpt_lower_load(&request, &table, &error);
-  if (result == 0) return table;
+  if (result == 0 && table->init_error == 0) return table;
+  if (result == 0) {
+    die(plan, "MPI_Init of the lower half: MPI error", static_cast<uint64_t>(table->init_error), 0);
+  }
   char text[560];
   lower::Text line(text, sizeof text);
   line.add(error.text[0] != 0 ? error.text : "load the lower half").add(": errno ");
