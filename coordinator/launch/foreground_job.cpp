@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "coordinator/control_client/control_client.hpp"
+#include "format/posix/durable_file.hpp"
 
 extern char** environ;
 
@@ -146,6 +147,9 @@ Status ForegroundJob::start_daemon(Daemon& daemon, bool wait_until_ready) {
 }
 
 Status ForegroundJob::start_mpirun() {
+  if (Status made = make_directories(linux_file_system(), cache_directory()); !made) {
+    return with_context(made.error(), "make the cache of rewritten libraries (CKPT_CACHE_DIR)");
+  }
   Variables variables = {{"LD_PRELOAD", layout_.shim},
                          {"CKPT_JOB_DIR", directory_.path()},
                          {"CKPT_AGENT_SOCKET", runtime_->agent_socket()},
