@@ -12,9 +12,9 @@ STATES = ["idle", "quiesce", "level", "cut", "drain", "snapshot", "flush", "comm
 VICTIMS = ["coordinator", "agent", "rank", "mpirun"]
 
 
-def reached_state(job, state, since):
-    """The coordinator's log says so; it is read from where it ended before."""
-    return f"state={state}" in job.log_text()[since:]
+def reached_state(command, state):
+    """The checkpoint command tells each state on stderr."""
+    return f": {state}:" in command.err
 
 
 def kill_at(victim, state):
@@ -27,11 +27,13 @@ def kill_at(victim, state):
         pids = job.pids_of(victim)
         if not pids:
             raise Wrong(f"no {victim} found among " + " ".join(map(str, sorted(job.pids()))))
-        command, since = None, len(job.log_text())
+        command = None
         if state != "idle":
             command = job.checkpoint_begin()
-            wait_until(lambda: reached_state(job, state, since) or command.poll() is not None, 60,
+            wait_until(lambda: reached_state(command, state) or command.poll() is not None, 60,
                        f"state {state}", interval_s=0.0005)
+            if not reached_state(command, state):
+                running.note(f"state {state} was not seen")
         send(pids[0], signal.SIGKILL)
         if command:
             code = command.wait(60, f"checkpoint after the death of the {victim}")
