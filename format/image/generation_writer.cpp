@@ -204,6 +204,9 @@ void GenerationWriter::discard() {
 
 Status commit_generation(FileSystem& files, const std::string& partial_path,
                          const std::string& final_path) {
+  // rename(2) would replace a generation that another coordinator committed
+  // under this number.
+  if (files.stat(final_path)) return fail_errno("commit generation", final_path, EEXIST);
   CKPT_TRY(files.rename(partial_path, final_path));
   return files.fsync_directory(directory_of(final_path));
 }

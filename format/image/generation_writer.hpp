@@ -75,7 +75,8 @@ class GenerationWriter {
   std::unique_ptr<State> state_;
 };
 
-// Makes a finished file visible under its final name, durably.
+// Makes a finished file visible under its final name, durably. EEXIST when
+// there is one of that name already: a generation is never replaced.
 Status commit_generation(FileSystem& files, const std::string& partial_path,
                          const std::string& final_path);
 

@@ -228,6 +228,19 @@ TEST(GenerationWriter, DoesNotTouchAFileThatIsThere) {
   EXPECT_EQ(sample::read_bytes(path).size(), 3u);
 }
 
+TEST(Generation, CommitNeverReplaces) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "gen-000001.h5";
+  ASSERT_TRUE(sample::write(linux_file_system(), partial_path(path), sample::job(1, 1), 1));
+  ASSERT_TRUE(commit_generation(linux_file_system(), partial_path(path), path));
+  const auto first = sample::read_bytes(path);
+  ASSERT_TRUE(sample::write(linux_file_system(), partial_path(path), sample::job(1, 1), 5));
+  const auto again = commit_generation(linux_file_system(), partial_path(path), path);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, EEXIST);
+  EXPECT_EQ(sample::read_bytes(path), first);
+}
+
 TEST(Generation, NodesAreLinked) {
   const TemporaryDirectory directory;
   const auto job = sample::job(4, 7);
