@@ -55,7 +55,6 @@ std::vector<ClockReading> read_clocks() {
   const std::lock_guard lock(objects_mutex());
   readings.reserve(live_communicators().size());
   for (const Communicator* comm : live_communicators()) {
-    if (comm->freed) continue;  // level at all members when it was freed
     // In this order: a collective begun meanwhile must not look done.
     const std::uint64_t done = comm->clock.done;
     compiler_barrier();

@@ -82,7 +82,7 @@ class Door {
 };
 
 // Around a blocking collective on `comm` (communicator constructors too, on the
-// parent; MPI_Comm_free: see counted_barrier). All members must call it.
+// parent; MPI_Comm_free is none: farewells.hpp). All members must call it.
 class CollectiveDoor : public Door {
  public:
   CollectiveDoor(Communicator& comm, const char* function)
@@ -111,9 +111,8 @@ class CollectiveDoor : public Door {
 using NonblockingCollectiveDoor = CollectiveDoor;
 
 // A barrier on `comm` that the clock counts and that can be checkpointed while
-// it waits: MPI_Finalize's, and MPI_Comm_free's (so that no member frees a
-// communicator on which another is behind: its clock would be forgotten).
-// Must be called outside of any door. Returns an MPI error code.
+// it waits: MPI_Finalize's. Must be called outside of any door. Returns an MPI
+// error code.
 int counted_barrier(Communicator& comm, const char* function);
 
 }  // namespace ckpt::shim

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "lower_calls.hpp"
+#include "mpi_shim/farewells.hpp"
 #include "mpi_shim/logged_messages.hpp"
 #include "mpi_shim/lower_bytes.hpp"
 #include "mpi_shim/markers.hpp"
@@ -167,6 +168,7 @@ bool Drain::step() {
     at = next;
   }
   log_held();
+  poll_farewells();
   for (Communicator* comm : live_communicators()) log_unmatched(*comm);
   const bool arrived = poll_arriving();
   if (!expecting_ || !failure_.empty()) return moved_;

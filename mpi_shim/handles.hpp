@@ -144,8 +144,9 @@ struct Communicator {
   int size = 0;
   std::vector<int> world_ranks;  // of the members, in order
   bool world_order = false;      // world_ranks[i] == i
-  bool freed = false;            // by all members; lives while a receive on it is pending,
-                                 // and has no lower handle after a restart
+  bool freed = false;            // by this rank; see farewells.hpp
+  bool gone = false;             // by all members: lives while a receive on it is pending,
+                                 // no restart makes it again
   std::size_t place = 0;         // in the table of live communicators
   Errhandler* errhandler = nullptr;
   std::string name;

@@ -13,6 +13,7 @@
 #include "mpi_shim/cut_state.hpp"
 #include "mpi_shim/doors.hpp"
 #include "mpi_shim/epoch.hpp"
+#include "mpi_shim/farewells.hpp"
 #include "mpi_shim/markers.hpp"
 #include "mpi_shim/objects.hpp"
 #include "mpi_shim/outside_mpi.hpp"
@@ -174,6 +175,7 @@ int Finalize() {
   int error = counted_barrier(*world, "MPI_Finalize");
   if (error != MPI_SUCCESS) return raise_error(nullptr, error, "MPI_Finalize");
   stop_shim_thread();
+  finish_farewells();
   {
     Door door("MPI_Finalize");
     error = lower::Finalize();

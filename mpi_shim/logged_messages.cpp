@@ -19,7 +19,7 @@ HeldMessage* g_first_held = nullptr;
 LoggedMessage* g_first_arriving = nullptr;
 std::atomic<unsigned> g_delivery{0};
 
-constexpr unsigned kDeliveryTags = 1u << 15;  // MPI grants 32767 at least
+constexpr unsigned kDeliveryTags = kNeverSentTag;
 
 void forget(LoggedMessage* message) {
   {

@@ -7,12 +7,24 @@
 #include "mpi_shim/lower_persistent.hpp"
 #include "mpi_shim/markers.hpp"
 #include "mpi_shim/objects.hpp"
+#include "mpi_shim/private_comms.hpp"
 
 namespace ckpt::shim {
+
+// On a communicator that all have freed it can only be waited for or freed.
+static int make_inert(Request& request) {
+  const auto type = static_cast<MPI_Datatype>(request.datatype->handle->lower);
+  MPI_Request lower;
+  const int error =
+      lower::Recv_init(nullptr, 0, type, 0, kNeverSentTag, g_private.self, &lower);
+  if (error == MPI_SUCCESS) request.own.lower = lower;
+  return error;
+}
 
 int make_lower_persistent(Request& request) {
   const auto type = static_cast<MPI_Datatype>(request.datatype->handle->lower);
   const auto comm = static_cast<MPI_Comm>(request.comm->handle->lower);
+  if (request.comm->gone) return make_inert(request);
   using LowerInit = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request*);
   MPI_Request lower;
   int error;

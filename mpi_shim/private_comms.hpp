@@ -18,6 +18,9 @@ struct PrivateComms {
 };
 extern PrivateComms g_private;
 
+// Tags on `self` below it are for deliveries; nothing is ever sent with it.
+inline constexpr int kNeverSentTag = 1 << 14;
+
 // Collective over all ranks, with the lower half's handles.
 int make_private_comms();
 

@@ -6,6 +6,7 @@
 #include "mpi_shim/epoch.hpp"
 #include "mpi_shim/lower_persistent.hpp"
 #include "mpi_shim/markers.hpp"
+#include "mpi_shim/private_comms.hpp"
 
 namespace ckpt::shim {
 
@@ -203,6 +204,9 @@ int post_again(Request& request) {
   int error;
   if (request.persistent) {
     error = lower::Start(&lower);
+  } else if (request.comm->gone) {
+    error = lower::Irecv(nullptr, 0, static_cast<MPI_Datatype>(request.datatype->handle->lower), 0,
+                         kNeverSentTag, g_private.self, &lower);
   } else {
     error = lower::Irecv(request.buffer, request.count,
                          static_cast<MPI_Datatype>(request.datatype->handle->lower), request.peer,

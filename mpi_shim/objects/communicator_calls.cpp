@@ -7,6 +7,7 @@
 #include "calls.hpp"
 #include "lower_calls.hpp"
 #include "mpi_shim/doors.hpp"
+#include "mpi_shim/farewells.hpp"
 #include "mpi_shim/lowering.hpp"
 #include "mpi_shim/objects.hpp"
 #include "mpi_shim/objects/attributes.hpp"
@@ -268,12 +269,8 @@ static int free_communicator(MPI_Comm* comm, const char* function) {
     return raise_error(kNoHandle, MPI_ERR_COMM, function);
   if (const int code = delete_attributes(*state); code != MPI_SUCCESS)
     return raise_error(*comm, code, function);
-  // All members leave together: else one could be behind in a collective on it
-  // that another has left, whose clock would be gone.
-  if (const int code = counted_barrier(*state, function); code != MPI_SUCCESS)
+  if (const int code = say_farewell(*state); code != MPI_SUCCESS)
     return raise_error(*comm, code, function);
-  state->freed = true;
-  release(state);
   *comm = null_comm();
   return MPI_SUCCESS;
 }

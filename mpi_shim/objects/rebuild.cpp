@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lower_calls.hpp"
+#include "mpi_shim/farewells.hpp"
 #include "mpi_shim/objects.hpp"
 #include "mpi_shim/objects/communicators.hpp"
 #include "mpi_shim/objects/environment.hpp"
@@ -52,8 +53,8 @@ std::string rebuild_communicators() {
   for (Communicator* comm : tables().communicators) {
     if (is_predefined(comm->handle)) continue;
     comm->handle->lower = nullptr;
-    // What a receive on a freed communicator waits for can never be sent.
-    if (!comm->freed) live.push_back(comm);
+    // What a receive on such a communicator waits for can never be sent.
+    if (!comm->gone) live.push_back(comm);
   }
   std::sort(live.begin(), live.end(),
             [](const Communicator* a, const Communicator* b) { return a->gid < b->gid; });
@@ -95,7 +96,8 @@ std::string rebuild_objects() {
   tables().upper_datatypes.clear();
   take_lower_predefined();
   keep_time_monotonic();
-  for (auto* step : {&rebuild_communicators, &rebuild_datatypes, &rebuild_ops, &reattach_buffer})
+  for (auto* step : {&agree_on_farewells, &rebuild_communicators, &restart_farewells,
+                     &rebuild_datatypes, &rebuild_ops, &reattach_buffer})
     if (std::string text = step(); !text.empty()) return text;
   return "";
 }
