@@ -119,6 +119,7 @@ void Drain::receive(LoggedMessage* message, MPI_Message lower) {
 // Memory first: a message that is matched cannot be given back.
 void Drain::log_unmatched(Communicator& comm) {
   const auto lower = static_cast<MPI_Comm>(comm.handle->lower);
+  if (!lower) return;  // gone, or the meeting of a group: nothing is sent on it
   while (failure_.empty()) {
     int found = 0;
     MPI_Status status = {};

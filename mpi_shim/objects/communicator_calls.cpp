@@ -1,8 +1,6 @@
 // MPI_Comm_*: queries, names, comparison, and all that makes or frees one.
 #include <algorithm>
 #include <cstring>
-#include <map>
-#include <tuple>
 
 #include "calls.hpp"
 #include "lower_calls.hpp"
@@ -46,12 +44,22 @@ int duplicate(MPI_Comm comm, const InfoEntries* info, MPI_Comm* newcomm, const c
   return code == MPI_SUCCESS ? code : raise_error(comm, code, function);
 }
 
-// How often this rank has made a communicator with this parent, members and tag.
-std::uint64_t next_turn(std::uint64_t parent, const std::vector<int>& members, int tag) {
-  using Key = std::tuple<std::uint64_t, std::vector<int>, int>;
-  static auto& turns = *new std::map<Key, std::uint64_t>;
+// Where the members of a group meet to make a communicator without the rest of
+// the parent: a record for its collective clock alone, so that a cut finds no
+// member waiting inside for one that is kept out. No lower half has it.
+Communicator& meeting(const Communicator& parent, const std::vector<int>& members, int tag) {
+  const std::uint64_t gid = group_gid(parent, members, tag, 0);
   ObjectsLock lock(objects_mutex());
-  return ++turns[{parent, members, tag}];
+  if (Communicator* known = communicator_of_gid(gid)) return *known;
+  auto* made = new Communicator;
+  made->handle = &made->own;
+  made->own.kind = HandleKind::communicator;
+  made->own.state = made;
+  made->gid = gid;
+  made->gone = true;
+  made->size = static_cast<int>(members.size());
+  enlist(tables().communicators, made);
+  return *made;
 }
 
 }  // namespace
@@ -246,10 +254,10 @@ int Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm* newcomm
     *newcomm = null_comm();
     return MPI_SUCCESS;
   }
-  const std::uint64_t turn = next_turn(state->gid, members->world_ranks, tag);
+  Communicator& met = meeting(*state, members->world_ranks, tag);
   int code;
   {
-    Door door("MPI_Comm_create_group");
+    CollectiveDoor door(met, "MPI_Comm_create_group");
     MPI_Group lower_members = new_lower_group(members->world_ranks);
     MPI_Comm lower;
     code = lower::Comm_create_group(lower_of(comm), lower_members, tag, &lower);
@@ -257,7 +265,7 @@ int Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm* newcomm
     if (code == MPI_SUCCESS) {
       *newcomm = handle_of_communicator(
           adopt_communicator(lower, *state, members->world_ranks,
-                             group_gid(*state, members->world_ranks, tag, turn)));
+                             group_gid(*state, members->world_ranks, tag, met.clock.begun)));
     }
   }
   return code == MPI_SUCCESS ? code : raise_error(comm, code, "MPI_Comm_create_group");
