@@ -191,6 +191,18 @@ Result<std::vector<image::PosixTimer>> parse_timers(std::string_view text) {
   return timers;
 }
 
+std::uint64_t parse_syscall_stack(std::string_view text) {
+  // "202 0x.. (six arguments) SP PC" in a system call, "-1 SP PC" elsewhere in the kernel.
+  std::istringstream in{std::string(text)};
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  if (words.size() < 3) return 0;
+  std::string_view stack = words[words.size() - 2];
+  if (!stack.starts_with("0x")) return 0;
+  std::uint64_t value = 0;
+  return number(stack.substr(2), value, 16) ? value : 0;
+}
+
 std::vector<std::uint64_t> parse_auxv(std::string_view bytes) {
   std::vector<std::uint64_t> words(bytes.size() / sizeof(std::uint64_t));
   std::memcpy(words.data(), bytes.data(), words.size() * sizeof(std::uint64_t));

@@ -48,6 +48,9 @@ Result<FdInfo> parse_fdinfo(std::string_view text);
 // Value and interval are not in the file: they are asked for in the process.
 Result<std::vector<image::PosixTimer>> parse_timers(std::string_view text);
 
+// The stack pointer in /proc/pid/task/tid/syscall; 0 for "running".
+std::uint64_t parse_syscall_stack(std::string_view text);
+
 // The whole vector, ended by AT_NULL as in the process.
 std::vector<std::uint64_t> parse_auxv(std::string_view bytes);
 

@@ -167,6 +167,12 @@ Status FrozenRank::ask_in_threads(tracee::StoppedProcess& process, bool fork_all
       else
         fork_failure_ = copy.error().message();
     }
+    if (i == 0 && !copy_) {  // else the copy is asked, when the rank runs again
+      ScratchBytes scratch(port_, pid_, resume_registers_[i].rsp);
+      if (auto done = scratch.take(); !done) return done;
+      if (auto done = ask_signal_actions(calls, scratch, image_.process); !done) return done;
+      if (auto done = scratch.restore(); !done) return done;
+    }
     if (auto done = calls.end(); !done) return done;
   }
   if (!fork_allowed) fork_failure_ = "not asked for";

@@ -1,5 +1,7 @@
 #include "agent/snapshot/node_snapshot.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <future>
@@ -14,6 +16,11 @@ namespace {
 
 // Two streams keep a disk busy while one of them reads; more only fight for it.
 constexpr int kStreamsAtOnce = 2;
+
+// Files below /proc answer ENOENT; only for a process that exists it means something else.
+bool is_gone(int pid, const Error& error) {
+  return error.code == ESRCH || (::kill(pid, 0) != 0 && errno == ESRCH);
+}
 
 }  // namespace
 
@@ -163,7 +170,8 @@ tl::expected<std::vector<RankFrozen>, RankFailure> NodeSnapshot::freeze() {
     // What a rank refuses says more than that another one is gone.
     if (!status && (outcome || outcome.error().vanished))
       outcome = tl::unexpected(
-          RankFailure{worker->request().rank, status.error().code == ESRCH, status.error()});
+          RankFailure{worker->request().rank, is_gone(worker->request().pid, status.error()),
+                      status.error()});
   }
   if (!outcome) {
     workers_.clear();

@@ -196,6 +196,11 @@ class LinuxPtrace final : public PtracePort {
     const auto stat = proc::read_stat(pid, tid);
     return stat ? stat->state : 'X';
   }
+  std::uint64_t sleeping_stack(int pid, int tid) override {
+    const auto text =
+        proc::read_whole(proc::path_of(pid, "task/" + std::to_string(tid) + "/syscall"));
+    return text ? proc::parse_syscall_stack(*text) : 0;
+  }
 
  private:
   template <typename A, typename D>

@@ -58,6 +58,8 @@ class PtracePort {
   virtual Result<std::vector<int>> tasks(int pid) = 0;
   // One letter of proc(5); 'X' when the thread does not exist.
   virtual char task_state(int pid, int tid) = 0;
+  // Where the stack of a thread is that sleeps in the kernel; 0 where it runs.
+  virtual std::uint64_t sleeping_stack(int pid, int tid) = 0;
 };
 
 std::unique_ptr<PtracePort> make_linux_ptrace();

@@ -51,6 +51,12 @@ Result<std::size_t> StoppedProcess::seize_new(std::map<int, ThreadFate>& fates,
   for (const int tid : *tids) {
     if (fates.contains(tid)) continue;
     ++met;
+    // A thread that sleeps on a stack in the arena is the lower half's: it is not
+    // even interrupted (others are let go when their FS base is known).
+    if (ckpt_in_arena(port_.sleeping_stack(pid_, tid))) {
+      fates[tid] = ThreadFate::lower_half;
+      continue;
+    }
     fates[tid] = ThreadFate::gone;
     if (auto done = port_.seize(tid, kOptions); !done) {
       const char state = port_.task_state(pid_, tid);

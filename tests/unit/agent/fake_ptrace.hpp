@@ -25,6 +25,7 @@ class FakePtrace final : public PtracePort {
     char state = 'S';
     bool seized = false, deaf = false;  // deaf: an interrupt stops it never
     bool at_entry = false;
+    std::uint64_t sleeping_stack = 0;
   };
 
   std::map<int, Thread> threads;
@@ -121,6 +122,9 @@ class FakePtrace final : public PtracePort {
   }
   char task_state(int, int tid) override {
     return threads.contains(tid) ? threads[tid].state : 'X';
+  }
+  std::uint64_t sleeping_stack(int, int tid) override {
+    return threads.contains(tid) ? threads[tid].sleeping_stack : 0;
   }
 
  private:

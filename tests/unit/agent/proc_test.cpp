@@ -134,6 +134,13 @@ TEST(PageEntries, AreChosenByTheirBits) {
   EXPECT_FALSE(is_chosen(swapped | (1ull << 58), PageChoice::present));  // a guard page
 }
 
+TEST(SyscallFile, TellsTheStack) {
+  EXPECT_EQ(parse_syscall_stack("202 0x1 0x80 0x0 0x0 0x0 0xffffffff 0x200000001000 0x7f00\n"),
+            0x200000001000u);
+  EXPECT_EQ(parse_syscall_stack("-1 0x7ffc1000 0x401000\n"), 0x7ffc1000u);
+  EXPECT_EQ(parse_syscall_stack("running\n"), 0u);
+}
+
 // PAGEMAP_SCAN and the plain file must tell the same of pages that were written.
 TEST(PageMapOfThisProcess, BothWaysAgree) {
   constexpr std::size_t kPages = 1000;

@@ -48,6 +48,14 @@ TEST_F(Stopping, LetsLowerHalfThreadsRun) {
   EXPECT_FALSE(kernel.threads[11].seized);
 }
 
+TEST_F(Stopping, DoesNotDisturbASleepingLowerHalfThread) {
+  have({10, 11});
+  kernel.threads[11].sleeping_stack = CKPT_ARENA_START + 0x1000;
+  StoppedProcess process(kernel, 10);
+  ASSERT_EQ(process.stop(1000).value(), Outcome::stopped);
+  EXPECT_FALSE(kernel.called("seize 11"));
+}
+
 TEST_F(Stopping, GivesASignalBackToItsThread) {
   have({10});
   kernel.threads[10].reports.push_back(WaitStatus::signal_stop(SIGUSR1));
