@@ -1,0 +1,112 @@
+#include "coordinator/session_fsm/session_fsm.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ckpt::coordinator {
+namespace {
+
+template <typename T>
+bool has(const std::vector<SessionNews>& news) {
+  for (const SessionNews& each : news) {
+    if (std::holds_alternative<T>(each)) return true;
+  }
+  return false;
+}
+
+class SessionFsmTest : public ::testing::Test {
+ protected:
+  void SetUp() override { session.agent_joined(1, "one", 100); }
+  std::vector<SessionNews> join(std::int32_t rank, std::int32_t size = 3, std::uint32_t agent = 1,
+                                bool rebuilding = false) {
+    return session.step(agent, wire::RankJoined{rank, size, 200 + rank, rebuilding ? 1u : 0u,
+                                                rebuilding ? 4u : 0u,
+                                                static_cast<std::uint8_t>(rebuilding)});
+  }
+  SessionFsm session;
+};
+
+TEST_F(SessionFsmTest, SaysWhyItIsNotReady) {
+  SessionFsm empty;
+  EXPECT_EQ(empty.blocked_by(), "no agent is connected");
+  EXPECT_EQ(session.blocked_by(), "no rank has called MPI_Init yet");
+  join(1);
+  EXPECT_EQ(session.blocked_by(), "of 3 ranks these are not there: 0, 2");
+}
+
+TEST_F(SessionFsmTest, AllPresentIsToldOnce) {
+  EXPECT_FALSE(has<AllPresent>(join(0)));
+  EXPECT_FALSE(has<AllPresent>(join(2)));
+  EXPECT_TRUE(has<AllPresent>(join(1)));
+  EXPECT_FALSE(session.blocked_by());
+  EXPECT_FALSE(has<AllPresent>(join(1))) << "it comes again";
+}
+
+TEST_F(SessionFsmTest, ParticipantsAreByAgent) {
+  session.agent_joined(2, "two", 101);
+  join(0);
+  join(1, 3, 2);
+  join(2);
+  const auto all = session.participants();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].ranks, (std::vector<std::int32_t>{0, 2}));
+  EXPECT_EQ(all[1].node, "two");
+}
+
+TEST_F(SessionFsmTest, FinalizingBlocks) {
+  join(0, 1);
+  session.step(1, wire::Finalizing{0});
+  EXPECT_EQ(session.blocked_by(), "in MPI_Finalize: rank 0");
+}
+
+TEST_F(SessionFsmTest, ARestartIsCompleteWhenAllHaveRebuilt) {
+  for (std::int32_t rank = 0; rank < 3; ++rank) join(rank, 3, 1, true);
+  EXPECT_EQ(session.blocked_by(), "not yet rebuilt after the restart: rank 0-2");
+  EXPECT_TRUE(session.step(1, wire::Rebuilt{0, 4}).empty());
+  EXPECT_TRUE(session.step(1, wire::Rebuilt{0, 4}).empty());
+  session.step(1, wire::Rebuilt{2, 4});
+  const auto news = session.step(1, wire::Rebuilt{1, 4});
+  EXPECT_TRUE(has<RestartComplete>(news));
+  EXPECT_TRUE(has<AllPresent>(news));
+  EXPECT_EQ(session.restarted_from(), 4u);
+}
+
+TEST_F(SessionFsmTest, ALostAgentTakesItsRanksAlong) {
+  session.agent_joined(2, "two", 101);
+  join(0);
+  join(1, 3, 2);
+  join(2);
+  const auto news = session.agent_lost(2, "closed its connection");
+  ASSERT_EQ(news.size(), 1u);
+  EXPECT_EQ(std::get<RankDeparted>(news[0]).rank, 1);
+  session.agent_joined(3, "two", 102);
+  EXPECT_TRUE(has<AllPresent>(join(1, 3, 3)));
+}
+
+TEST_F(SessionFsmTest, ARankOfANewAgentIsNotLostWithTheOldOne) {
+  join(0, 1);
+  session.agent_joined(2, "one", 101);
+  join(0, 1, 2);
+  EXPECT_TRUE(session.agent_lost(1, "late").empty());
+  EXPECT_FALSE(session.blocked_by());
+}
+
+TEST_F(SessionFsmTest, RanksOfAnotherWorldAreKeptOut) {
+  join(0, 2);
+  EXPECT_TRUE(has<RankRejected>(join(1, 3)));
+  EXPECT_NE(session.blocked_by()->find("one mpirun at a time"), std::string::npos);
+  EXPECT_TRUE(has<RankRejected>(join(-1, 2)));
+  EXPECT_TRUE(has<RankRejected>(join(2, 2)));
+}
+
+TEST_F(SessionFsmTest, ASecondMpirunMayFollowTheFirst) {
+  join(0, 1);
+  session.step(1, wire::RankGone{0, "exited with 0"});
+  EXPECT_TRUE(has<AllPresent>([&] {
+    join(0, 2);
+    return join(1, 2);
+  }()));
+  EXPECT_EQ(session.world_size(), 2);
+}
+
+}  // namespace
+}  // namespace ckpt::coordinator
