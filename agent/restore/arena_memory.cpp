@@ -16,7 +16,8 @@ constexpr std::uint64_t kGrowth = 1 << 20;
 Result<void*> ArenaMemory::allocate(std::size_t size, std::size_t alignment) {
   const std::uint64_t at = (at_ + alignment - 1) / alignment * alignment;
   if (at + size > limit_) {
-    return fail("allocate arena memory", fmt::format("{} bytes", size), "the restorer's zone is full", ENOMEM);
+    return fail("allocate arena memory", fmt::format("{} bytes", size),
+                "the restorer's zone is full", ENOMEM);
   }
   if (at + size > end_) {
     const std::uint64_t more = (at + size - end_ + kGrowth - 1) / kGrowth * kGrowth;

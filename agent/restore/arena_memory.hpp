@@ -19,7 +19,8 @@ namespace ckpt::restore {
 
 class ArenaMemory {
  public:
-  ArenaMemory(std::uint64_t start, std::uint64_t limit) : start_(start), at_(start), end_(start), limit_(limit) {}
+  ArenaMemory(std::uint64_t start, std::uint64_t limit)
+      : start_(start), at_(start), end_(start), limit_(limit) {}
 
   // Zeroed bytes.
   Result<void*> allocate(std::size_t size, std::size_t alignment = 16);

@@ -41,12 +41,14 @@ int complain(int rank, const ckpt::Error& error, int exit_code) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Becomes one rank of a checkpointed job. Started by mpirun at `ckpt-coord restart`.");
+  CLI::App app(
+      "Becomes one rank of a checkpointed job. Started by mpirun at `ckpt-coord restart`.");
   std::string image;
   int rank = -1;
   bool accept_changed_files = !environment("CKPT_ACCEPT_CHANGED_FILES").empty();
   app.add_option("--image", image, "generation file (default: $CKPT_RESTART_IMAGE)");
-  app.add_option("--rank", rank, "rank in MPI_COMM_WORLD (default: $PMIX_RANK, $OMPI_COMM_WORLD_RANK)");
+  app.add_option("--rank", rank,
+                 "rank in MPI_COMM_WORLD (default: $PMIX_RANK, $OMPI_COMM_WORLD_RANK)");
   app.add_flag("--accept-changed-files", accept_changed_files,
                "map program files though their modification time differs from the checkpoint's");
   try {

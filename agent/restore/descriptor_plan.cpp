@@ -19,7 +19,9 @@ using image::DescriptorKind;
 constexpr int kReopenFlags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | O_DIRECT |
                              O_NOATIME | O_LARGEFILE | O_PATH;
 
-bool is_standard(const Descriptor& one) { return one.kind == DescriptorKind::standard && one.fd <= 2; }
+bool is_standard(const Descriptor& one) {
+  return one.kind == DescriptorKind::standard && one.fd <= 2;
+}
 
 bool open_for_writing(const Descriptor& one) {
   return (one.flags & O_PATH) == 0 && (one.flags & O_ACCMODE) != O_RDONLY;
@@ -37,8 +39,9 @@ Result<int> reopen(const Descriptor& one, ParkedFiles& files) {
   if (one.kind == DescriptorKind::regular_file) {
     if (!S_ISREG(now.st_mode)) return fail("reopen", subject_of(one), "no longer a regular file");
     if (static_cast<std::uint64_t>(now.st_size) < one.size) {
-      return fail("reopen", subject_of(one),
-                  fmt::format("the file has {} bytes, at the checkpoint it had {}", now.st_size, one.size));
+      return fail(
+          "reopen", subject_of(one),
+          fmt::format("the file has {} bytes, at the checkpoint it had {}", now.st_size, one.size));
     }
   }
   if (one.kind == DescriptorKind::char_device && !S_ISCHR(now.st_mode)) {
@@ -54,7 +57,8 @@ ckpt_plan_descriptor describe(const Descriptor& one, int source) {
   to.close_on_exec = (one.flags & O_CLOEXEC) != 0 ? 1 : 0;
   to.offset = -1;
   if (one.same_as >= 0 || (one.flags & O_PATH) != 0) return to;  // offset and size are the other's
-  const bool seekable = one.kind == DescriptorKind::regular_file || one.kind == DescriptorKind::directory;
+  const bool seekable =
+      one.kind == DescriptorKind::regular_file || one.kind == DescriptorKind::directory;
   if (seekable) to.offset = one.offset;
   if (one.kind == DescriptorKind::regular_file && open_for_writing(one)) {
     to.truncate = 1;

@@ -15,10 +15,10 @@
 namespace ckpt::restore {
 namespace {
 
-constexpr std::uint64_t kStackSize = 64 << 10;      // of the restorer, for each thread
+constexpr std::uint64_t kStackSize = 64 << 10;  // of the restorer, for each thread
 constexpr std::uint64_t kSiginfoSize = 128;
-constexpr std::uint64_t kLegacyAndHeader = 576;     // fxsave area and xsave header
-constexpr std::uint64_t kXcr0Offset = 464;          // in the software bytes of NT_X86_XSTATE
+constexpr std::uint64_t kLegacyAndHeader = 576;  // fxsave area and xsave header
+constexpr std::uint64_t kXcr0Offset = 464;       // in the software bytes of NT_X86_XSTATE
 constexpr std::uint64_t kXstateBvOffset = 512;
 constexpr std::uint64_t kX87AndSse = 3;
 
@@ -32,8 +32,10 @@ Result<const std::uint8_t*> copy_signals(const std::vector<std::vector<std::uint
                                          ArenaMemory& kept) {
   auto at = CKPT_TRY(kept.array<std::uint8_t>(pending.size() * kSiginfoSize));
   for (std::size_t i = 0; i < pending.size(); ++i) {
-    if (pending[i].size() < sizeof(int)) return fail("plan pending signals", "", "a siginfo is too short");
-    std::memcpy(at + i * kSiginfoSize, pending[i].data(), std::min<std::size_t>(pending[i].size(), kSiginfoSize));
+    if (pending[i].size() < sizeof(int))
+      return fail("plan pending signals", "", "a siginfo is too short");
+    std::memcpy(at + i * kSiginfoSize, pending[i].data(),
+                std::min<std::size_t>(pending[i].size(), kSiginfoSize));
   }
   return at;
 }
@@ -41,16 +43,19 @@ Result<const std::uint8_t*> copy_signals(const std::vector<std::vector<std::uint
 // Copies the extended state and says how much of it sigreturn is to take:
 // what is beyond the components in use (AMX tiles, say) may be more than the
 // kernel accepts.
-Status plan_extended_state(const image::Thread& from, const ExtendedState& machine, ArenaMemory& kept,
-                           ckpt_plan_thread& to) {
+Status plan_extended_state(const image::Thread& from, const ExtendedState& machine,
+                           ArenaMemory& kept, ckpt_plan_thread& to) {
   const std::string subject = fmt::format("tid {}", from.tid);
   if (from.xsave.empty()) return {};
-  if (from.xsave.size() < kLegacyAndHeader) return fail("plan registers of", subject, "xsave is too short");
+  if (from.xsave.size() < kLegacyAndHeader)
+    return fail("plan registers of", subject, "xsave is too short");
   const std::uint64_t enabled = word_at(from.xsave, kXcr0Offset);
   if ((enabled & ~machine.enabled) != 0) {
-    return fail("plan registers of", subject,
-                fmt::format("the image was taken on a processor with more vector state (XCR0 {:#x}, here {:#x})",
-                            enabled, machine.enabled));
+    return fail(
+        "plan registers of", subject,
+        fmt::format(
+            "the image was taken on a processor with more vector state (XCR0 {:#x}, here {:#x})",
+            enabled, machine.enabled));
   }
   const std::uint64_t in_use = word_at(from.xsave, kXstateBvOffset) | kX87AndSse;
   std::uint64_t size = kLegacyAndHeader;
@@ -58,7 +63,8 @@ Status plan_extended_state(const image::Thread& from, const ExtendedState& machi
     if ((in_use >> feature & 1) != 0) size = std::max(size, machine.end_of_component(feature));
   }
   if (size > from.xsave.size()) {
-    return fail("plan registers of", subject, "this processor lays out its vector state in another way");
+    return fail("plan registers of", subject,
+                "this processor lays out its vector state in another way");
   }
   auto area = CKPT_TRY(kept.allocate(size + sizeof(std::uint32_t), 64));
   std::memcpy(area, from.xsave.data(), size);
@@ -103,7 +109,8 @@ ExtendedState machine_extended_state() {
   state.enabled = std::uint64_t{high} << 32 | low;
   state.end_of_component = [](int feature) -> std::uint64_t {
     unsigned size = 0, offset = 0, c = 0, d = 0;
-    if (__get_cpuid_count(0xd, static_cast<unsigned>(feature), &size, &offset, &c, &d) == 0) return 0;
+    if (__get_cpuid_count(0xd, static_cast<unsigned>(feature), &size, &offset, &c, &d) == 0)
+      return 0;
     return std::uint64_t{offset} + size;
   };
   return state;
@@ -125,7 +132,8 @@ Status plan_threads(const image::Process& process, const ExtendedState& machine,
 Status plan_signals(const image::Process& process, ArenaMemory& kept, ckpt_restore_plan& plan) {
   if (process.signal_actions.size() != std::size(plan.signal_actions)) {
     return fail("plan signal actions", "",
-                fmt::format("{} of them, not {}", process.signal_actions.size(), std::size(plan.signal_actions)));
+                fmt::format("{} of them, not {}", process.signal_actions.size(),
+                            std::size(plan.signal_actions)));
   }
   for (std::size_t i = 0; i < process.signal_actions.size(); ++i) {
     const auto& from = process.signal_actions[i];
@@ -146,9 +154,11 @@ Status plan_timers(const image::Process& process, ArenaMemory& kept, ckpt_restor
   for (std::size_t i = 0; i < process.posix_timers.size(); ++i) {
     const auto& from = process.posix_timers[i];
     ckpt_plan_timer& to = timers[i];
-    to = {from.id, from.clock, from.notify, from.signal, -1, 0, from.value_pointer, from.value_ns, from.interval_ns};
+    to = {from.id, from.clock,         from.notify,   from.signal,     -1,
+          0,       from.value_pointer, from.value_ns, from.interval_ns};
     for (std::size_t t = 0; from.notify_tid > 0 && t < process.threads.size(); ++t) {
-      if (process.threads[t].tid == from.notify_tid) to.notify_thread = static_cast<std::int32_t>(t);
+      if (process.threads[t].tid == from.notify_tid)
+        to.notify_thread = static_cast<std::int32_t>(t);
     }
     constexpr int kThreadId = 4;  // SIGEV_THREAD_ID
     if ((from.notify & kThreadId) != 0 && to.notify_thread < 0) {

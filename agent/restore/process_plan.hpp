@@ -19,8 +19,9 @@ namespace ckpt::restore {
 
 // What this processor can hold of extended state.
 struct ExtendedState {
-  std::uint64_t enabled = 0;                                   // XCR0
-  std::function<std::uint64_t(int feature)> end_of_component;  // offset + size in the standard format
+  std::uint64_t enabled = 0;  // XCR0
+  std::function<std::uint64_t(int feature)>
+      end_of_component;  // offset + size in the standard format
 };
 ExtendedState machine_extended_state();
 

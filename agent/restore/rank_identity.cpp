@@ -17,7 +17,8 @@ Result<std::int32_t> number_from(const char* variable) {
   std::int32_t value = -1;
   const char* end = text + std::strlen(text);
   const auto [stop, error] = std::from_chars(text, end, value);
-  if (error != std::errc{} || stop != end || value < 0) return fail("read", variable, fmt::format("'{}' is not a number", text));
+  if (error != std::errc{} || stop != end || value < 0)
+    return fail("read", variable, fmt::format("'{}' is not a number", text));
   return value;
 }
 
@@ -26,7 +27,8 @@ std::string token_from(const char* variable) {
   std::string token;
   const char* text = std::getenv(variable);
   for (; text != nullptr && *text != 0 && token.size() < 64; ++text) {
-    const bool plain = std::isalnum(static_cast<unsigned char>(*text)) || *text == '-' || *text == '.';
+    const bool plain =
+        std::isalnum(static_cast<unsigned char>(*text)) || *text == '-' || *text == '.';
     token += plain ? *text : '-';
   }
   return token;
@@ -40,7 +42,8 @@ Result<RankIdentity> find_identity(const std::string& image_option, std::int32_t
   if (identity.image.empty()) {
     if (const char* image = std::getenv("CKPT_RESTART_IMAGE")) identity.image = image;
   }
-  if (identity.image.empty()) return fail("find the image", "", "neither --image nor CKPT_RESTART_IMAGE is given");
+  if (identity.image.empty())
+    return fail("find the image", "", "neither --image nor CKPT_RESTART_IMAGE is given");
   identity.rank = rank_option;
   for (const char* variable : {"PMIX_RANK", "OMPI_COMM_WORLD_RANK"}) {
     if (identity.rank >= 0) break;
@@ -48,7 +51,8 @@ Result<RankIdentity> find_identity(const std::string& image_option, std::int32_t
     identity.rank = value;
   }
   if (identity.rank < 0) {
-    return fail("find the rank", "", "neither --rank nor PMIX_RANK nor OMPI_COMM_WORLD_RANK is given");
+    return fail("find the rank", "",
+                "neither --rank nor PMIX_RANK nor OMPI_COMM_WORLD_RANK is given");
   }
   auto size = CKPT_TRY(number_from("OMPI_COMM_WORLD_SIZE"));
   identity.world_size = size;
@@ -58,8 +62,9 @@ Result<RankIdentity> find_identity(const std::string& image_option, std::int32_t
 
 Status check_world_size(const RankIdentity& identity, const image::JobRecord& job) {
   if (identity.world_size < 0 || identity.world_size == job.world_size) return {};
-  return fail("restart", identity.image,
-              fmt::format("the job has {} ranks, mpirun started {}", job.world_size, identity.world_size));
+  return fail(
+      "restart", identity.image,
+      fmt::format("the job has {} ranks, mpirun started {}", job.world_size, identity.world_size));
 }
 
 }  // namespace ckpt::restore

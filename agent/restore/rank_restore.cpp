@@ -88,7 +88,8 @@ class Planner {
 
   // Loads the restorer and its stack. What cannot be undone comes after.
   Status load() {
-    auto entry = CKPT_TRY(load_restorer(options_.parts_dir + "/ckpt-restorer", CKPT_RESTORER_ZONE_START));
+    auto entry =
+        CKPT_TRY(load_restorer(options_.parts_dir + "/ckpt-restorer", CKPT_RESTORER_ZONE_START));
     entry_ = entry;
     auto stack = CKPT_TRY(kept_.allocate(kMainStack, 64));
     stack_top_ = reinterpret_cast<std::uint64_t>(stack) + kMainStack;
@@ -100,7 +101,8 @@ class Planner {
 
   [[noreturn]] void jump() {
     for (const auto& warning : warnings_) {
-      std::fprintf(stderr, "ckpt-restore-rank: rank %d: warning: %s\n", plan_->rank, warning.c_str());
+      std::fprintf(stderr, "ckpt-restore-rank: rank %d: warning: %s\n", plan_->rank,
+                   warning.c_str());
     }
     std::fflush(nullptr);
     enter_restorer(entry_, plan_, stack_top_);
@@ -137,9 +139,11 @@ class Planner {
   Status plan_memory() {
     RegionOptions region_options;
     region_options.accept_changed_files = options_.accept_changed_files;
-    if (records_.image.restart_block != 0) region_options.sharing_token = options_.identity.sharing_token;
+    if (records_.image.restart_block != 0)
+      region_options.sharing_token = options_.identity.sharing_token;
     CKPT_TRY(plan_regions(records_.image, region_options, scratch_, files_, warnings_, *plan_));
-    CKPT_TRY(plan_runs(records_.image, records_.checksums, image::kChecksumBlockPages, scratch_, *plan_));
+    CKPT_TRY(plan_runs(records_.image, records_.checksums, image::kChecksumBlockPages, scratch_,
+                       *plan_));
     auto payload = CKPT_TRY(files_.open(records_.image.payload_file, O_RDONLY));
     plan_->payload_fd = payload;
     return {};
@@ -147,7 +151,8 @@ class Planner {
 
   Status plan_lower_half() {
     if (options_.agent_socket.size() >= sizeof plan_->agent_socket) {
-      return fail("use", "CKPT_AGENT_SOCKET", "the path is too long: " + options_.agent_socket, ENAMETOOLONG);
+      return fail("use", "CKPT_AGENT_SOCKET", "the path is too long: " + options_.agent_socket,
+                  ENAMETOOLONG);
     }
     std::memcpy(plan_->agent_socket, options_.agent_socket.c_str(), options_.agent_socket.size());
     auto parts = CKPT_TRY(scratch_.text(options_.parts_dir));

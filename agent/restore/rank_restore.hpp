@@ -19,10 +19,10 @@ namespace ckpt::restore {
 
 struct RestoreOptions {
   RankIdentity identity;
-  std::string parts_dir;   // where ckpt-restorer and ckpt-mpi-host lie
-  std::string cache_dir;   // rewritten libraries
+  std::string parts_dir;  // where ckpt-restorer and ckpt-mpi-host lie
+  std::string cache_dir;  // rewritten libraries
   std::string agent_socket;
-  std::string fault_stage; // "" or a stage at which to die (tests)
+  std::string fault_stage;  // "" or a stage at which to die (tests)
   bool accept_changed_files = false;
 };
 

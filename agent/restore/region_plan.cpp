@@ -49,10 +49,14 @@ class RegionFiles {
 
   Result<int> descriptor_for(const Region& region) {
     switch (region.kind) {
-      case RegionKind::private_file: return private_file(region);
-      case RegionKind::shared_file: return shared_file(region);
-      case RegionKind::shared_anonymous: return memory_.descriptor_for(region);
-      default: return -1;
+      case RegionKind::private_file:
+        return private_file(region);
+      case RegionKind::shared_file:
+        return shared_file(region);
+      case RegionKind::shared_anonymous:
+        return memory_.descriptor_for(region);
+      default:
+        return -1;
     }
   }
   const std::vector<std::string>& names_to_remove() const { return memory_.names_to_remove(); }
@@ -71,7 +75,8 @@ class RegionFiles {
                               region.file_size));
     }
     if (mtime_ns(now) != region.file_mtime_ns) {
-      const std::string text = "the file was changed since the checkpoint (its modification time differs)";
+      const std::string text =
+          "the file was changed since the checkpoint (its modification time differs)";
       if (!options_.accept_changed_files) {
         return fail("map", region.path, text + "; --accept-changed-files maps it all the same");
       }
@@ -154,7 +159,8 @@ Result<const char**> copy_names(const std::vector<std::string>& names, ArenaMemo
 void find_holes(const Region& region, int fd, std::vector<ckpt_plan_hole>& holes) {
   if (region.kind != RegionKind::shared_file || !is_written(region)) return;
   if (region.file_size <= region.file_offset) return;
-  const std::uint64_t end = std::min(region.end, region.start + region.file_size - region.file_offset);
+  const std::uint64_t end =
+      std::min(region.end, region.start + region.file_size - region.file_offset);
   std::uint64_t at = region.start;
   const auto add = [&](std::uint64_t stop) {
     stop = std::min(stop, end);
@@ -181,7 +187,7 @@ Advice advice_of(std::string_view vm_flags) {
   if (has_vm_flag(vm_flags, "hg")) advice.before = MADV_HUGEPAGE;
   if (has_vm_flag(vm_flags, "nh")) advice.before = MADV_NOHUGEPAGE;
   const std::pair<const char*, std::uint32_t> later[] = {
-      {"dc", MADV_DONTFORK}, {"dd", MADV_DONTDUMP},   {"wf", MADV_WIPEONFORK},
+      {"dc", MADV_DONTFORK},  {"dd", MADV_DONTDUMP},   {"wf", MADV_WIPEONFORK},
       {"mg", MADV_MERGEABLE}, {"sr", MADV_SEQUENTIAL}, {"rr", MADV_RANDOM}};
   for (const auto& [flag, value] : later) {
     if (has_vm_flag(vm_flags, flag)) advice.after.push_back(value);
@@ -189,8 +195,9 @@ Advice advice_of(std::string_view vm_flags) {
   return advice;
 }
 
-Status plan_regions(const image::RankImage& image, const RegionOptions& options, ArenaMemory& scratch,
-                    ParkedFiles& files, std::vector<std::string>& warnings, ckpt_restore_plan& plan) {
+Status plan_regions(const image::RankImage& image, const RegionOptions& options,
+                    ArenaMemory& scratch, ParkedFiles& files, std::vector<std::string>& warnings,
+                    ckpt_restore_plan& plan) {
   RegionFiles region_files(image, options, files, warnings);
   auto regions = CKPT_TRY(scratch.array<ckpt_plan_region>(image.process.regions.size()));
   std::vector<ckpt_plan_hole> holes;
@@ -200,8 +207,10 @@ Status plan_regions(const image::RankImage& image, const RegionOptions& options,
     if (has_vm_flag(region.vm_flags, "ht")) {
       return fail("map", fmt::format("{:#x}", region.start), "hugetlbfs memory is not supported");
     }
-    if (region.start >= region.end || ckpt_in_arena(region.start) || ckpt_in_arena(region.end - 1)) {
-      return fail("map", fmt::format("{:#x}-{:#x}", region.start, region.end), "not a region outside the arena");
+    if (region.start >= region.end || ckpt_in_arena(region.start) ||
+        ckpt_in_arena(region.end - 1)) {
+      return fail("map", fmt::format("{:#x}-{:#x}", region.start, region.end),
+                  "not a region outside the arena");
     }
     auto fd = CKPT_TRY(region_files.descriptor_for(region));
     regions[count] = describe(region, fd);
@@ -232,15 +241,19 @@ Status plan_runs(const image::RankImage& image, const std::vector<std::uint64_t>
                           run.pages <= (region.end - run.address) / image::kPageSize &&
                           run.index + run.pages <= image.payload_pages;
       if (!inside) {
-        return fail("plan pages of region", fmt::format("{:#x}", region.start), "a run of pages lies outside it");
+        return fail("plan pages of region", fmt::format("{:#x}", region.start),
+                    "a run of pages lies outside it");
       }
-      if (!is_system(region) && is_written(region)) runs.push_back({run.address, run.pages, run.index});
+      if (!is_system(region) && is_written(region))
+        runs.push_back({run.address, run.pages, run.index});
     }
   }
-  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.index < b.index; });
+  std::sort(runs.begin(), runs.end(),
+            [](const auto& a, const auto& b) { return a.index < b.index; });
   const std::uint64_t blocks = (image.payload_pages + block_pages - 1) / block_pages;
   if (checksums.size() != blocks) {
-    return fail("plan pages", "", fmt::format("{} checksums for {} blocks", checksums.size(), blocks));
+    return fail("plan pages", "",
+                fmt::format("{} checksums for {} blocks", checksums.size(), blocks));
   }
   auto plan_runs = CKPT_TRY(scratch.array<ckpt_plan_run>(runs.size()));
   auto sums = CKPT_TRY(scratch.array<std::uint64_t>(checksums.size()));

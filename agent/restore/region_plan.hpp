@@ -34,8 +34,9 @@ struct Advice {
 Advice advice_of(std::string_view vm_flags);
 bool has_vm_flag(std::string_view vm_flags, std::string_view flag);
 
-Status plan_regions(const image::RankImage& image, const RegionOptions& options, ArenaMemory& scratch,
-                    ParkedFiles& files, std::vector<std::string>& warnings, ckpt_restore_plan& plan);
+Status plan_regions(const image::RankImage& image, const RegionOptions& options,
+                    ArenaMemory& scratch, ParkedFiles& files, std::vector<std::string>& warnings,
+                    ckpt_restore_plan& plan);
 
 // Runs of all filled regions, by index in the payload.
 Status plan_runs(const image::RankImage& image, const std::vector<std::uint64_t>& checksums,

@@ -32,7 +32,8 @@ int protection_of(std::uint32_t flags) {
 // The program's bytes, with checks that keep every access inside them.
 class Program {
  public:
-  Program(std::string path, std::vector<char> bytes) : path_(std::move(path)), bytes_(std::move(bytes)) {}
+  Program(std::string path, std::vector<char> bytes)
+      : path_(std::move(path)), bytes_(std::move(bytes)) {}
 
   Status check() {
     if (bytes_.size() < sizeof header_) return refuse("too short");
@@ -82,11 +83,13 @@ class Program {
       for (; entry->d_tag != DT_NULL; ++entry) {
         if (entry->d_tag == DT_RELA) table = entry->d_un.d_ptr;
         if (entry->d_tag == DT_RELASZ) size = entry->d_un.d_val;
-        if (entry->d_tag == DT_JMPREL || entry->d_tag == DT_NEEDED) return refuse("needs a dynamic linker");
+        if (entry->d_tag == DT_JMPREL || entry->d_tag == DT_NEEDED)
+          return refuse("needs a dynamic linker");
       }
       const auto* at = reinterpret_cast<const Elf64_Rela*>(bias + table);
       for (std::uint64_t i = 0; i < size / sizeof *at; ++i) {
-        if (ELF64_R_TYPE(at[i].r_info) != R_X86_64_RELATIVE) return refuse("has other than relative relocations");
+        if (ELF64_R_TYPE(at[i].r_info) != R_X86_64_RELATIVE)
+          return refuse("has other than relative relocations");
         *reinterpret_cast<std::uint64_t*>(bias + at[i].r_offset) =
             bias + static_cast<std::uint64_t>(at[i].r_addend);
       }
@@ -99,7 +102,8 @@ class Program {
       if (segment.p_type != PT_LOAD) continue;
       const std::uint64_t start = page_down(segment.p_vaddr);
       const std::uint64_t end = page_up(segment.p_vaddr + segment.p_memsz);
-      if (::mprotect(reinterpret_cast<void*>(bias + start), end - start, protection_of(segment.p_flags)) != 0) {
+      if (::mprotect(reinterpret_cast<void*>(bias + start), end - start,
+                     protection_of(segment.p_flags)) != 0) {
         return fail_errno("mprotect", path_);
       }
     }

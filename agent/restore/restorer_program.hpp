@@ -20,6 +20,7 @@ namespace ckpt::restore {
 Result<std::uint64_t> load_restorer(const std::string& path, std::uint64_t at);
 
 // Blocks all signals, unregisters this thread's rseq and jumps.
-[[noreturn]] void enter_restorer(std::uint64_t entry, ckpt_restore_plan* plan, std::uint64_t stack_top);
+[[noreturn]] void enter_restorer(std::uint64_t entry, ckpt_restore_plan* plan,
+                                 std::uint64_t stack_top);
 
 }  // namespace ckpt::restore

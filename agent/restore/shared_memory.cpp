@@ -11,7 +11,8 @@
 
 namespace ckpt::restore {
 
-SharedMemory::SharedMemory(const image::RankImage& image, std::string sharing_token, ParkedFiles& files)
+SharedMemory::SharedMemory(const image::RankImage& image, std::string sharing_token,
+                           ParkedFiles& files)
     : token_(std::move(sharing_token)), files_(files) {
   for (const auto& region : image.process.regions) {
     if (region.kind != image::RegionKind::shared_anonymous) continue;
@@ -34,7 +35,8 @@ Result<int> SharedMemory::descriptor_for(const image::Region& region) {
 }
 
 Result<int> SharedMemory::make(const image::Region& region, std::uint64_t size) {
-  const bool of_ranks = !token_.empty() && region.inode != 0 && region.path.rfind("/dev/shm/", 0) == 0;
+  const bool of_ranks =
+      !token_.empty() && region.inode != 0 && region.path.rfind("/dev/shm/", 0) == 0;
   Result<int> fd = -1;
   if (of_ranks) {
     fd = meet(region);
@@ -54,8 +56,8 @@ Result<int> SharedMemory::make(const image::Region& region, std::uint64_t size) 
 }
 
 Result<int> SharedMemory::meet(const image::Region& region) {
-  const std::string name =
-      fmt::format("/dev/shm/ckpt-restore-{}-{}-{:x}-{:x}", ::geteuid(), token_, region.device, region.inode);
+  const std::string name = fmt::format("/dev/shm/ckpt-restore-{}-{}-{:x}-{:x}", ::geteuid(), token_,
+                                       region.device, region.inode);
   auto fd = files_.open(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
   if (!fd) return fd;
   struct stat now {};

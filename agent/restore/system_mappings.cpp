@@ -50,7 +50,8 @@ Result<std::vector<ckpt_plan_move>> plan_moves(const std::vector<SystemMapping>&
   bool equal = own.size() == wanted.size() && own.size() <= 4;
   std::vector<ckpt_plan_move> moves;
   for (std::size_t i = 0; equal && i < own.size(); ++i) {
-    equal = own[i].vdso == wanted[i].vdso && own[i].end - own[i].start == wanted[i].end - wanted[i].start;
+    equal = own[i].vdso == wanted[i].vdso &&
+            own[i].end - own[i].start == wanted[i].end - wanted[i].start;
     moves.push_back({own[i].start, wanted[i].start, own[i].end - own[i].start});
   }
   if (!equal) {

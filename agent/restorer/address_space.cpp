@@ -156,11 +156,12 @@ void map_regions(const ckpt_restore_plan& plan) {
     if ((region.flags & CKPT_REGION_GROWSDOWN) != 0) flags |= MAP_GROWSDOWN | MAP_STACK;
     uint32_t protection = region.protection;
     if ((region.flags & CKPT_REGION_FILLED) != 0) protection = PROT_READ | PROT_WRITE;
-    const long at = must(plan, "mmap", region.start,
-                         raw::mmap(region.start, region.end - region.start,
-                                   static_cast<int>(protection), flags, region.fd,
-                                   static_cast<int64_t>(region.file_offset)));
-    if (static_cast<uint64_t>(at) != region.start) die(plan, "mmap elsewhere", region.start, -EEXIST);
+    const long at =
+        must(plan, "mmap", region.start,
+             raw::mmap(region.start, region.end - region.start, static_cast<int>(protection), flags,
+                       region.fd, static_cast<int64_t>(region.file_offset)));
+    if (static_cast<uint64_t>(at) != region.start)
+      die(plan, "mmap elsewhere", region.start, -EEXIST);
     if (region.advice_before != 0) advise(plan, region, region.advice_before);
   }
 }

@@ -14,8 +14,8 @@ namespace ckpt::restorer {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr uint32_t kMaxPieces = 1024;      // IOV_MAX
-constexpr uint64_t kUnhashedBlock = 256;   // pages a read, where there are no checksums
+constexpr uint32_t kMaxPieces = 1024;     // IOV_MAX
+constexpr uint64_t kUnhashedBlock = 256;  // pages a read, where there are no checksums
 
 // Where the pages of a block go: pieces of runs, and the block buffer for
 // pages that no run names.

@@ -79,8 +79,8 @@ void place_descriptors(const ckpt_restore_plan& plan) {
     must(plan, "dup3 to descriptor", subject,
          raw::call(SYS_dup3, one.source, one.number, one.close_on_exec != 0 ? O_CLOEXEC : 0));
     if (one.truncate != 0) {
-      const long end = must(plan, "lseek descriptor", subject,
-                            raw::call(SYS_lseek, one.number, 0, SEEK_END));
+      const long end =
+          must(plan, "lseek descriptor", subject, raw::call(SYS_lseek, one.number, 0, SEEK_END));
       if (static_cast<uint64_t>(end) > one.size) {
         must(plan, "ftruncate descriptor", subject,
              raw::call(SYS_ftruncate, one.number, raw::word(one.size)));

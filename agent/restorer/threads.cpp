@@ -20,8 +20,33 @@ namespace {
 
 // Order of struct user_regs_struct.
 enum Register {
-  kR15, kR14, kR13, kR12, kRbp, kRbx, kR11, kR10, kR9, kR8, kRax, kRcx, kRdx, kRsi, kRdi,
-  kOrigRax, kRip, kCs, kEflags, kRsp, kSs, kFsBase, kGsBase, kDs, kEs, kFs, kGs
+  kR15,
+  kR14,
+  kR13,
+  kR12,
+  kRbp,
+  kRbx,
+  kR11,
+  kR10,
+  kR9,
+  kR8,
+  kRax,
+  kRcx,
+  kRdx,
+  kRsi,
+  kRdi,
+  kOrigRax,
+  kRip,
+  kCs,
+  kEflags,
+  kRsp,
+  kSs,
+  kFsBase,
+  kGsBase,
+  kDs,
+  kEs,
+  kFs,
+  kGs
 };
 
 constexpr uint64_t kUcFpXstate = 1, kUcSigcontextSs = 2, kUcStrictRestoreSs = 4;

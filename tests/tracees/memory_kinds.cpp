@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
   await_restarts();
   EXPECT(std::strcmp(small, "on the heap") == 0);
   for (const Block& block : blocks) {
-    if (block.protection == PROT_NONE) EXPECT(mprotect(block.at, block.pages * kPage, PROT_READ) == 0);
+    if (block.protection == PROT_NONE)
+      EXPECT(mprotect(block.at, block.pages * kPage, PROT_READ) == 0);
     check(block);
   }
   auto* brk_before = static_cast<char*>(sbrk(1 << 20));

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kSize = 64 << 10;
 
-std::uint64_t pattern(std::size_t i, std::uint64_t seed) { return (i + seed) * 0x9e3779b97f4a7c15ull; }
+std::uint64_t pattern(std::size_t i, std::uint64_t seed) {
+  return (i + seed) * 0x9e3779b97f4a7c15ull;
+}
 
 void fill(std::uint64_t* words, std::uint64_t seed) {
   for (std::size_t i = 0; i < kSize / 16; ++i) words[i] = pattern(i, seed);

@@ -93,7 +93,8 @@ int main() {
   EXPECT(setitimer(ITIMER_REAL, &every, nullptr) == 0);
 
   await_restarts();
-  const int alarms_then = alarms, timers_then = timer_signals, thread_timers_then = thread_timer_signals;
+  const int alarms_then = alarms, timers_then = timer_signals,
+            thread_timers_then = thread_timer_signals;
   EXPECT(users == 0 && directed == 0 && queued_count == 0);
   sigset_t now;
   EXPECT(sigprocmask(SIG_SETMASK, nullptr, &now) == 0);
@@ -103,7 +104,8 @@ int main() {
   for (int i = 0; i < 3; ++i) EXPECT(queued[i] == i + 1);
   const long end = now_ms() + 5000;
   while ((alarms < alarms_then + 5 || timer_signals < timers_then + 5 ||
-          thread_timer_signals < thread_timers_then + 5) && now_ms() < end) {
+          thread_timer_signals < thread_timers_then + 5) &&
+         now_ms() < end) {
   }
   EXPECT(alarms >= alarms_then + 5);
   EXPECT(timer_signals >= timers_then + 5);

@@ -17,13 +17,13 @@
 #include <cstdlib>
 #include <cstring>
 
-#define EXPECT(condition)                                                             \
-  do {                                                                                \
-    if (!(condition)) {                                                               \
+#define EXPECT(condition)                                                                   \
+  do {                                                                                      \
+    if (!(condition)) {                                                                     \
       std::printf("%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-      std::fflush(stdout);                                                            \
-      _exit(1);                                                                       \
-    }                                                                                 \
+      std::fflush(stdout);                                                                  \
+      _exit(1);                                                                             \
+    }                                                                                       \
   } while (0)
 
 inline long now_ms() {

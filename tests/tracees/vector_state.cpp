@@ -41,7 +41,8 @@ __attribute__((target("avx"))) void hold(std::uint64_t seed) {
       "vmovdqa %%ymm15, 32(%[out])\n\t"
       "stmxcsr %[control_after]\n\t"
       "vzeroupper\n\t"
-      : [x87_out] "=m"(x87_out), [control_after] "=m"(control_after), [general_out] "=m"(general_out)
+      :
+      [x87_out] "=m"(x87_out), [control_after] "=m"(control_after), [general_out] "=m"(general_out)
       : [in] "r"(in), [out] "r"(out), [control] "m"(control), [x87_in] "m"(x87_in),
         [general] "m"(general)
       : "rax", "rcx", "r11", "r14", "r15", "xmm3", "xmm15", "memory");

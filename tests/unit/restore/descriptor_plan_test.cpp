@@ -94,7 +94,8 @@ TEST_F(DescriptorPlan, names_a_file_that_is_gone_or_shorter) {
   process.descriptors = {regular(3, O_RDWR, 100)};
   auto shorter = plan_descriptors(process, memory, files, plan);
   ASSERT_FALSE(shorter);
-  EXPECT_NE(shorter.error().message().find("10 bytes, at the checkpoint it had 100"), std::string::npos)
+  EXPECT_NE(shorter.error().message().find("10 bytes, at the checkpoint it had 100"),
+            std::string::npos)
       << shorter.error().message();
   process.descriptors[0].path += ".gone";
   auto gone = plan_descriptors(process, memory, files, plan);

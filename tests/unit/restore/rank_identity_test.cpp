@@ -46,7 +46,8 @@ TEST_F(RankIdentityTest, the_world_has_the_size_it_had) {
   identity.world_size = 2;
   auto refused = check_world_size(identity, job);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message().find("the job has 4 ranks, mpirun started 2"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("the job has 4 ranks, mpirun started 2"),
+            std::string::npos);
 }
 
 }  // namespace
