@@ -1,11 +1,9 @@
 #include "agent/pages/page_reader.hpp"
 
 #include <fcntl.h>
-#include <sys/uio.h>
 
 #include <cstdio>
 #include <cstring>
-#include <vector>
 
 #include "agent/proc/proc_file.hpp"
 
@@ -13,8 +11,7 @@ namespace ckpt::pages {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kMaxSpans = 512;  // below IOV_MAX
-constexpr std::uint64_t kEntryGuard = 1ull << 58;
+constexpr std::uint64_t kEntryGuard = 1ull << 58;  // of pagemap, Linux 6.15 and later
 
 std::string place(int pid, std::uint64_t address) {
   char text[64];
@@ -40,54 +37,29 @@ Result<PageReader> PageReader::open(int pid) {
 }
 
 Status PageReader::read(std::span<const PageSpan> spans, std::uint8_t* to) {
-  std::size_t next = 0;
-  std::uint64_t inside = 0;  // bytes of spans[next] read already
-  std::vector<iovec> remote;
-  while (next < spans.size()) {
-    remote.clear();
-    std::size_t wanted = 0;
-    for (std::size_t i = next; i < spans.size() && remote.size() < kMaxSpans; ++i) {
-      const std::uint64_t start = spans[i].start + (i == next ? inside : 0);
-      remote.push_back({reinterpret_cast<void*>(start), spans[i].end - start});
-      wanted += spans[i].end - start;
-    }
-    const iovec local{to, wanted};
-    ssize_t got = ::process_vm_readv(pid_, &local, 1, remote.data(), remote.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0 || got % kPage != 0) {
-      // Not readable for us as it is: this page alone, another way.
-      const std::uint64_t address = spans[next].start + inside;
-      if (got < 0 && errno != EFAULT) return fail_errno("process_vm_readv", place(pid_, address));
-      got = got < 0 ? 0 : got - got % static_cast<ssize_t>(kPage);
-      if (got == 0) {
-        if (auto done = read_one_page(address, to); !done) return done;
-        got = kPage;
-      }
-    }
-    to += got;
-    for (std::uint64_t left = static_cast<std::uint64_t>(got); left > 0;) {
-      const std::uint64_t rest = spans[next].end - spans[next].start - inside;
-      if (left < rest) {
-        inside += left;
-        break;
-      }
-      left -= rest;
-      ++next;
-      inside = 0;
-    }
+  for (const PageSpan& span : spans) {
+    if (auto done = read_span(span, to); !done) return done;
+    to += span.end - span.start;
   }
   return {};
 }
 
-Status PageReader::read_one_page(std::uint64_t address, std::uint8_t* to) {
-  const ssize_t got = ::pread(memory_.get(), to, kPage, static_cast<off_t>(address));
-  if (got == static_cast<ssize_t>(kPage)) return {};
-  const int code = got < 0 ? errno : EIO;
-  if (is_guard_page(pid_, address)) {
-    std::memset(to, 0, kPage);
-    return {};
+Status PageReader::read_span(PageSpan span, std::uint8_t* to) {
+  while (span.start < span.end) {
+    ssize_t got = ::pread(memory_.get(), to, span.end - span.start, static_cast<off_t>(span.start));
+    if (got < 0 && errno == EINTR) continue;
+    const int code = got < 0 ? errno : 0;
+    if (got == 0) return fail("read /proc/pid/mem", place(pid_, span.start), "it is gone", ESRCH);
+    if (got < 0) {
+      if (!is_guard_page(pid_, span.start))
+        return fail_errno("read /proc/pid/mem", place(pid_, span.start), code);
+      std::memset(to, 0, kPage);
+      got = kPage;
+    }
+    to += got;
+    span.start += static_cast<std::uint64_t>(got);
   }
-  return fail_errno("read /proc/pid/mem", place(pid_, address), code);
+  return {};
 }
 
 }  // namespace ckpt::pages

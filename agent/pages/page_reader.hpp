@@ -1,12 +1,14 @@
 // PageReader: pages of another process, in large pieces.
 //
-// Purpose: process_vm_readv over many spans at once; where that is refused
-//   (PROT_NONE), /proc/pid/mem, which a tracer may read in spite of protections.
+// Purpose: reads spans through /proc/pid/mem. Not process_vm_readv: that one pins
+//   pages, and the kernel gives a pinned page that is shared copy-on-write a copy
+//   of its own first (FAULT_FLAG_UNSHARE): reading a forked copy with it doubles
+//   the memory and takes longer. A tracer may also read what has PROT_NONE.
 // Ownership: owns the descriptor of /proc/pid/mem.
-// Threads: the tracer's thread, for what /proc/pid/mem alone can read.
+// Threads: the tracer's thread, for pages without PROT_READ; else any.
 // Errors: the call, the address and the errno. A guard page (MADV_GUARD_INSTALL)
 //   holds nothing: it reads as zero.
-// Source: process_vm_readv(2), proc(5).
+// Source: proc(5), mm/gup.c (gup_must_unshare).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +32,7 @@ class PageReader {
 
  private:
   PageReader(int pid, UniqueFd memory) : pid_(pid), memory_(std::move(memory)) {}
-  Status read_one_page(std::uint64_t address, std::uint8_t* to);
+  Status read_span(PageSpan span, std::uint8_t* to);
 
   int pid_;
   UniqueFd memory_;
