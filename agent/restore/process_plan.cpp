@@ -149,6 +149,11 @@ Status plan_timers(const image::Process& process, ArenaMemory& kept, ckpt_restor
   for (int i = 0; i < 3; ++i) {
     plan.interval_timers_us[i][0] = process.interval_timers[i].interval_us;
     plan.interval_timers_us[i][1] = process.interval_timers[i].value_us;
+    // Expired, its signal pending: the kernel arms it again when the signal is
+    // taken. That kernel is gone, so it is armed for the next turn.
+    if (process.interval_timers[i].value_us == 0) {
+      plan.interval_timers_us[i][1] = process.interval_timers[i].interval_us;
+    }
   }
   auto timers = CKPT_TRY(kept.array<ckpt_plan_timer>(process.posix_timers.size()));
   for (std::size_t i = 0; i < process.posix_timers.size(); ++i) {

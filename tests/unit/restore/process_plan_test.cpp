@@ -90,6 +90,15 @@ TEST_F(ProcessPlan, a_timer_finds_its_thread_again) {
   EXPECT_FALSE(plan_timers(process, memory, plan));
 }
 
+TEST_F(ProcessPlan, an_expired_interval_timer_runs_on) {
+  process.interval_timers[0] = {20000, 0};
+  process.interval_timers[1] = {20000, 5};
+  ASSERT_TRUE(plan_timers(process, memory, plan));
+  EXPECT_EQ(plan.interval_timers_us[0][1], 20000);
+  EXPECT_EQ(plan.interval_timers_us[1][1], 5);
+  EXPECT_EQ(plan.interval_timers_us[2][1], 0);
+}
+
 TEST_F(ProcessPlan, auxv_ends_where_it_ends) {
   ParkedFiles files(500);
   process.layout.start_code = process.layout.end_code = 0x400000;
