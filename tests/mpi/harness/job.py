@@ -83,7 +83,8 @@ class Job:
         self.starts += 1
         line = mpirun_line(self.ranks, self.transport, self.program, self.common)
         self.current = self._spawn([self.build.ckpt_coord, "run", "--job", self.name, "--dir",
-                                    self.base, *self.options, "--", *line], f"start{self.starts}")
+                                    self.base, "--timeout", "40s", *self.options,
+                                    "--", *line], f"start{self.starts}")
         return self
 
     def restart(self, transport=None, generation=None, more=()):
