@@ -22,8 +22,8 @@ namespace ckpt::shim {
 // lower half must be up (g_lower). `thread_multiple`: what the program got.
 void init_objects(bool thread_multiple);
 
-// The predefined handles alone, with no lower half: for calls before MPI_Init
-// (info, error classes, Fortran conversions). Repeats do nothing.
+// The predefined handles alone, with no lower handles yet (init_objects begins
+// with it). Not in a job that runs natively: it writes over libmpi's own objects.
 void prepare_predefined_handles();
 
 // MPI_Finalize: deletes the attributes of MPI_COMM_SELF (their callbacks run).
@@ -49,12 +49,12 @@ inline int raise_error(std::nullptr_t, int error, const char* function) {
 // Names `function` on stderr once and raises MPI_ERR_UNSUPPORTED_OPERATION.
 int unsupported(Handle* comm, const char* function);
 
-// All communicators, freed ones with messages pending included. To be called with
-// the doors closed, or under objects_mutex() (objects/object_tables.hpp).
+// All communicators and their clocks, freed ones (farewells.hpp) and the meetings
+// of MPI_Comm_create_group included. To be called with the doors closed, or under objects_mutex() (objects/object_tables.hpp).
 const std::vector<Communicator*>& live_communicators();
 Communicator* communicator_of_gid(std::uint64_t gid);
 
-// Of the attached buffer (MPI_Buffer_attach), for the rebuild: cut sets it.
+// What MPI_Buffer_attach was given, for the rebuild.
 struct AttachedBuffer {
   void* address = nullptr;
   int size = 0;

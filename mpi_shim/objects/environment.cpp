@@ -88,7 +88,13 @@ int Pcontrol(const int level, ...) {
   return MPI_SUCCESS;
 }
 
+// MPI_T may be used before MPI_Init, so the first call decides as MPI_Init would.
 int T_init_thread(int required, int* provided) {
+  if (!std::getenv("CKPT_AGENT_SOCKET")) {
+    go_native();
+    using Function = int (*)(int, int*);
+    return program_function<Function>(CKPT_MPI_T_init_thread)(required, provided);
+  }
   *provided = required;
   return MPI_SUCCESS;
 }

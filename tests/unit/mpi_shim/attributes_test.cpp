@@ -17,7 +17,7 @@ int note_deleted(void*, int, void* value, void*) {
   return MPI_SUCCESS;
 }
 
-struct Values : testing::Test {
+struct AttributeValues : testing::Test {
   Communicator comm, other;
   int keyval = MPI_KEYVAL_INVALID;
 
@@ -43,7 +43,7 @@ struct Values : testing::Test {
 
 void* pointer(long value) { return reinterpret_cast<void*>(value); }
 
-TEST_F(Values, SetGetDelete) {
+TEST_F(AttributeValues, SetGetDelete) {
   int found = 1;
   value_of(comm, AttributeLanguage::c, &found);
   EXPECT_EQ(found, 0);
@@ -55,7 +55,7 @@ TEST_F(Values, SetGetDelete) {
   EXPECT_EQ(delete_attribute(comm.handle, keyval), MPI_ERR_KEYVAL);
 }
 
-TEST_F(Values, CopyRunsTheCallback) {
+TEST_F(AttributeValues, CopyRunsTheCallback) {
   set_attribute(comm.handle, keyval, pointer(7), AttributeLanguage::c);
   EXPECT_EQ(copy_attributes(comm, other), MPI_SUCCESS);
   int found = 0;
@@ -64,7 +64,7 @@ TEST_F(Values, CopyRunsTheCallback) {
   EXPECT_EQ(delete_attributes(comm), MPI_SUCCESS);
 }
 
-TEST_F(Values, WhatTheLanguagesSee) {
+TEST_F(AttributeValues, WhatTheLanguagesSee) {
   int found = 0;
   set_attribute(comm.handle, keyval, pointer(-5), AttributeLanguage::fortran_integer);
   EXPECT_EQ(*static_cast<int*>(value_of(comm, AttributeLanguage::c, &found)), -5);
@@ -76,7 +76,7 @@ TEST_F(Values, WhatTheLanguagesSee) {
   delete_attributes(comm);
 }
 
-TEST_F(Values, AFreedKeyvalLivesWithItsValues) {
+TEST_F(AttributeValues, AFreedKeyvalLivesWithItsValues) {
   set_attribute(comm.handle, keyval, pointer(1), AttributeLanguage::c);
   int number = keyval;
   EXPECT_EQ(free_keyval(AttributeOwner::communicator, &number), MPI_SUCCESS);
@@ -93,7 +93,7 @@ TEST_F(Values, AFreedKeyvalLivesWithItsValues) {
             MPI_ERR_KEYVAL);
 }
 
-TEST_F(Values, OfTheWrongKind) {
+TEST_F(AttributeValues, OfTheWrongKind) {
   Datatype type;
   type.own.kind = HandleKind::datatype;
   type.own.state = &type;

@@ -5,7 +5,7 @@
 namespace ckpt::shim {
 namespace {
 
-struct Tree : testing::Test {
+struct TypeTree : testing::Test {
   Datatype integer, real, pair, nested;
 
   void SetUp() override {
@@ -30,7 +30,7 @@ struct Tree : testing::Test {
   }
 };
 
-TEST_F(Tree, ElementsOfWholeAndPartialData) {
+TEST_F(TypeTree, ElementsOfWholeAndPartialData) {
   // Bytes at which a basic element ends, in order.
   const std::vector<MPI_Count> ends = {4, 8, 16, 24, 32, 36, 40, 48, 56, 64};
   EXPECT_EQ(elements_in(nested, 0), 0);
@@ -42,7 +42,7 @@ TEST_F(Tree, ElementsOfWholeAndPartialData) {
   EXPECT_EQ(elements_in(nested, 64 * 1000 + 8), 10002);
 }
 
-TEST_F(Tree, EmptyType) {
+TEST_F(TypeTree, EmptyType) {
   Datatype empty;
   empty.combiner = MPI_COMBINER_CONTIGUOUS;
   empty.ints = {0};
@@ -51,7 +51,7 @@ TEST_F(Tree, EmptyType) {
   EXPECT_EQ(bytes_of_elements(empty, 3), 0);
 }
 
-TEST_F(Tree, Contiguous) {
+TEST_F(TypeTree, Contiguous) {
   EXPECT_TRUE(is_contiguous(integer));
   EXPECT_FALSE(is_contiguous(nested));
   EXPECT_FALSE(is_contiguous(pair));  // a struct's blocks may be in any order
