@@ -37,7 +37,7 @@ int list_jobs(Context& context, const ListOptions& options) {
         image::GenerationDirectory(context.files, directory->path()).list();
     const std::uint64_t newest =
         generations && !generations->empty() ? generations->back().number : 0;
-    const bool running = !directory->lock(JobDirectory::LockKind::run).has_value();
+    const bool running = directory->is_locked(JobDirectory::LockKind::run);
     all.push_back({{"job", name},
                    {"directory", directory->path()},
                    {"running", running},

@@ -61,7 +61,7 @@ bool coordinator_is_gone(const JobDirectory& directory) {
   using Clock = std::chrono::steady_clock;
   const auto until = Clock::now() + std::chrono::seconds(5);
   while (Clock::now() < until) {
-    if (directory.lock(JobDirectory::LockKind::coordinator)) return true;
+    if (!directory.is_locked(JobDirectory::LockKind::coordinator)) return true;
     auto client = ControlClient::connect(directory, 1000);
     if (client) {
       // Returns when it closes the connection, which is when it ends.

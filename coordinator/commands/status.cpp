@@ -48,7 +48,11 @@ void print(const json& status) {
   std::printf("job          %s\n", status.at("job").get<std::string>().c_str());
   std::printf("directory    %s\n", status.at("directory").get<std::string>().c_str());
   std::printf("running      %s\n", running ? "yes" : "no");
-  if (running) {
+  const bool served = status.at("coordinator");
+  if (running && !served) {
+    std::printf("coordinator  none answers: no checkpoints until `run` has started a new one\n");
+  }
+  if (served) {
     std::printf("ranks        %zu of %d\n", status.at("ranks").size(),
                 status.at("world_size").get<int>());
     std::printf("state        %s", status.at("state").get<std::string>().c_str());
@@ -92,8 +96,8 @@ int status(Context& context, const StatusOptions& options) {
   if (!directory) return directory.error();
   json value;
   auto answer = ask(*directory);
-  const bool running = answer.has_value();
-  if (running) {
+  const bool served = answer.has_value();
+  if (served) {
     value = std::move(*answer);
   } else {
     if (answer.error().code != ECONNREFUSED) return complain(Exit::failed, answer.error());
@@ -103,14 +107,18 @@ int status(Context& context, const StatusOptions& options) {
              {"directory", directory->path()},
              {"world_size", job->world_size}};
   }
+  // `run` holds its lock as long as the job runs, whatever becomes of the coordinator.
+  const bool running =
+      served || directory->is_locked(JobDirectory::LockKind::run);
   value["running"] = running;
+  value["coordinator"] = served;
   add_newest(context, *directory, value);
   if (options.as_json) {
     std::printf("%s\n", value.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
   } else {
     print(value);
   }
-  return static_cast<int>(running ? Exit::ok : Exit::not_running);
+  return static_cast<int>(served ? Exit::ok : Exit::not_running);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "coordinator/job_directory/job_directory.hpp"
 
+#include <fcntl.h>
 #include <pwd.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -203,19 +203,33 @@ void JobDirectory::remove_coordinator() const {
   static_cast<void>(files_->unlink(file(kCoordinatorFile)));
 }
 
+std::string JobDirectory::lock_path(LockKind kind) const {
+  return file(kind == LockKind::run ? "run.lock" : "coordinator.lock");
+}
+
 Result<JobLock> JobDirectory::lock(LockKind kind) const {
-  const bool run = kind == LockKind::run;
-  const std::string path = file(run ? "run.lock" : "coordinator.lock");
+  const std::string path = lock_path(kind);
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("open", path);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return fail_errno("flock", path);
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(fd.get(), F_OFD_SETLK, &whole) != 0) {
+    if (errno != EAGAIN && errno != EACCES) return fail_errno("lock", path);
     return fail("lock", path,
-                run ? "another ckpt-coord run or restart has this job"
-                    : "another coordinator serves this job",
+                kind == LockKind::run ? "another ckpt-coord run or restart has this job"
+                                      : "another coordinator serves this job",
                 EWOULDBLOCK);
   }
   return JobLock(std::move(fd));
+}
+
+bool JobDirectory::is_locked(LockKind kind) const {
+  const UniqueFd fd(::open(lock_path(kind).c_str(), O_RDWR | O_CLOEXEC));
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  return fd && ::fcntl(fd.get(), F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
 }
 
 Result<std::string> make_secret() {

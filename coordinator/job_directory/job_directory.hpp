@@ -7,7 +7,7 @@
 // Units: seconds, as the name says; times in ns since the epoch.
 // Errors: Error with the path; a file of another user, or one that others can
 //   read though it holds the secret, is refused.
-// Source: ARCHITECTURE.md "Processes"; flock(2).
+// Source: ARCHITECTURE.md "Processes"; fcntl(2), open file description locks.
 #pragma once
 
 #include <cstdint>
@@ -86,8 +86,11 @@ class JobDirectory {
   enum class LockKind { run, coordinator };
   // EWOULDBLOCK when another process has it.
   Result<JobLock> lock(LockKind kind) const;
+  // Whether some process has it; takes nothing.
+  bool is_locked(LockKind kind) const;
 
  private:
+  std::string lock_path(LockKind kind) const;
   JobDirectory(FileSystem& files, std::string path) : files_(&files), path_(std::move(path)) {}
   FileSystem* files_;
   std::string path_;

@@ -138,10 +138,11 @@ Status ForegroundJob::start_daemon(Daemon& daemon, bool wait_until_ready) {
   auto pid = spawn(*what);
   if (!pid) return tl::unexpected(pid.error());
   daemon.pid = *pid;
+  daemon.readiness = std::move(reader);
   writer.reset();
   // Later on nobody waits: a daemon that is not ready ends, and is started again.
   if (!wait_until_ready) return {};
-  const std::string said = read_readiness(reader.get());
+  const std::string said = read_readiness(daemon.readiness.get());
   if (said == "ready") return {};
   return fail("start", daemon.name, said + " (see " + directory_.log_path() + ")");
 }

@@ -45,6 +45,7 @@ class ForegroundJob {
     Clock::time_point started{};
     std::chrono::milliseconds pause{200};           // before it is started again
     std::optional<Clock::time_point> start_at;
+    UniqueFd readiness;  // read end of what it says "ready" into
   };
 
   Status start_daemon(Daemon& daemon, bool wait_until_ready);

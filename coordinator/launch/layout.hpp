@@ -5,6 +5,7 @@
 #include <string>
 
 #include "format/posix/result.hpp"
+#include "format/posix/unique_fd.hpp"
 
 namespace ckpt::coordinator {
 
@@ -19,11 +20,13 @@ struct Layout {
 // of the parts (for tests with a fake agent).
 Result<Layout> find_layout();
 
-// Room for the agent's socket: 0700, a path that fits sockaddr_un.
+// Room for the agent's socket: 0700, a path that fits sockaddr_un. Locked as long
+// as it is used; make() also removes what a killed process of this user left.
 class RuntimeDirectory {
  public:
   static Result<RuntimeDirectory> make();
-  RuntimeDirectory(RuntimeDirectory&& other) noexcept : path_(std::move(other.path_)) {
+  RuntimeDirectory(RuntimeDirectory&& other) noexcept
+      : path_(std::move(other.path_)), lock_(std::move(other.lock_)) {
     other.path_.clear();
   }
   RuntimeDirectory& operator=(RuntimeDirectory&&) = delete;
@@ -33,8 +36,10 @@ class RuntimeDirectory {
   std::string agent_socket() const { return path_ + "/agent.sock"; }
 
  private:
-  explicit RuntimeDirectory(std::string path) : path_(std::move(path)) {}
+  RuntimeDirectory(std::string path, UniqueFd lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
+  UniqueFd lock_;
 };
 
 }  // namespace ckpt::coordinator

@@ -86,7 +86,10 @@ TEST_F(JobDirectoryTest, ALockIsHeldOnce) {
     ASSERT_TRUE(first);
     EXPECT_EQ(directory->lock(JobDirectory::LockKind::coordinator).error().code, EWOULDBLOCK);
     EXPECT_TRUE(directory->lock(JobDirectory::LockKind::run));
+    EXPECT_TRUE(directory->is_locked(JobDirectory::LockKind::coordinator));
+    EXPECT_FALSE(directory->is_locked(JobDirectory::LockKind::run));
   }
+  EXPECT_FALSE(directory->is_locked(JobDirectory::LockKind::coordinator));
   EXPECT_TRUE(directory->lock(JobDirectory::LockKind::coordinator));
 }
 
