@@ -88,7 +88,11 @@ std::vector<SessionNews> SessionFsm::on(std::uint32_t agent, const wire::RankJoi
     if (known->second.phase == RankPhase::finalizing) --finalizing_;
     ranks_.erase(known);
   }
-  const RankPhase phase = message.rebuilding != 0 ? RankPhase::rebuilding : RankPhase::running;
+  const auto done = rebuilt_.find(message.rank);
+  const bool rebuilt =
+      done != rebuilt_.end() && done->second == std::pair(message.pid, message.epoch);
+  const RankPhase phase =
+      message.rebuilding != 0 && !rebuilt ? RankPhase::rebuilding : RankPhase::running;
   if (phase == RankPhase::rebuilding) ++rebuilding_;
   ranks_[message.rank] =
       RankRecord{agent, message.pid, message.epoch, message.generation, phase};
@@ -110,6 +114,7 @@ std::vector<SessionNews> SessionFsm::on(std::uint32_t agent, const wire::Rebuilt
   RankRecord* record = find(agent, message.rank);
   if (record == nullptr || record->phase != RankPhase::rebuilding) return {};
   record->phase = RankPhase::running;
+  rebuilt_[message.rank] = {record->pid, record->epoch};
   --rebuilding_;
   return complete();
 }

@@ -82,6 +82,8 @@ class SessionFsm {
   std::uint64_t restarted_from_ = 0;
   bool announced_ = false;      // AllPresent or RestartComplete was told
   bool restart_told_ = false;
+  // Who said Rebuilt. A new agent cannot know that its rank has done so before.
+  std::map<std::int32_t, std::pair<std::int32_t, std::uint32_t>> rebuilt_;  // rank: pid, epoch
   std::string rejected_;        // why the last rank was kept out
 };
 

@@ -70,6 +70,15 @@ TEST_F(SessionFsmTest, ARestartIsCompleteWhenAllHaveRebuilt) {
   EXPECT_EQ(session.restarted_from(), 4u);
 }
 
+TEST_F(SessionFsmTest, ANewAgentNeedNotKnowThatARankHasRebuilt) {
+  join(0, 1, 1, true);
+  session.step(1, wire::Rebuilt{0, 4});
+  session.agent_lost(1, "died");
+  session.agent_joined(2, "one", 101);
+  EXPECT_TRUE(has<AllPresent>(join(0, 1, 2, true)));
+  EXPECT_FALSE(session.blocked_by());
+}
+
 TEST_F(SessionFsmTest, ALostAgentTakesItsRanksAlong) {
   session.agent_joined(2, "two", 101);
   join(0);
