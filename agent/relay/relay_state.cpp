@@ -48,6 +48,9 @@ void RelayState::on(const RankClosed& event, Actions& actions) {
 }
 
 void RelayState::said(std::int32_t rank, const ClocksFrame& frame, Actions& actions) {
+  // A rank that answers has rebuilt its MPI state; after this agent's start it
+  // does not say REBUILT again.
+  ranks_[rank].rebuilding = false;
   if (!current(frame.generation) || phase_ != Phase::cutting) return;
   clocks_[rank] = frame.clocks;
   report_clocks_when_all(actions);

@@ -18,6 +18,7 @@ struct RestartOptions {
   JobArgument job;
   JobOptionArguments options;
   std::uint64_t generation = 0;
+  bool accept_changed_files = false;
 };
 
 struct Chosen {
@@ -146,7 +147,8 @@ int restart(Context& context, const RestartOptions& options) {
                directory->name().c_str(), static_cast<unsigned long long>(chosen->number),
                record.world_size, time_in_words(record.taken_at_ns).c_str());
   job->environment = restart_environment(record.environment, own_environment());
-  ForegroundJob foreground(*directory, std::move(*job), *layout, *command, chosen->path);
+  ForegroundJob foreground(*directory, std::move(*job), *layout, *command,
+                           RestartFrom{chosen->path, options.accept_changed_files});
   const auto status = foreground.run();
   if (!status) return complain(Exit::cannot_start, status.error());
   return *status;
@@ -163,6 +165,8 @@ void add_restart(CLI::App& app, Context& context) {
   command->add_option("--generation", options->generation, "which one [the newest good one]")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
+  command->add_flag("--accept-changed-files", options->accept_changed_files,
+                    "restart although libraries or programs are newer than the generation");
   options->options.add_to(*command);
 }
 

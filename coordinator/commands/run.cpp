@@ -67,7 +67,7 @@ int run(Context& context, const RunOptions& options) {
                  static_cast<unsigned long long>(generations->back().number));
   }
   const std::vector<std::string> command = job.command;
-  ForegroundJob foreground(*directory, std::move(job), *layout, command, "");
+  ForegroundJob foreground(*directory, std::move(job), *layout, command);
   const auto status = foreground.run();
   if (!status) return complain(Exit::cannot_start, status.error());
   return *status;

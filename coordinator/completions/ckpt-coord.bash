@@ -15,7 +15,7 @@ _ckpt_coord() {
     '') options='run checkpoint restart status list verify prune serve version --help --version' ;;
     run) options='--job --dir --every --keep --timeout --on-unsupported --help' ;;
     checkpoint) options='--dir --wait --quiet --json --help' ;;
-    restart) options='--dir --generation --every --keep --timeout --on-unsupported --help' ;;
+    restart) options='--dir --generation --accept-changed-files --every --keep --timeout --on-unsupported --help' ;;
     status) options='--dir --json --help' ;;
     list) options='--dir --json --help' ;;
     verify) options='--dir --generation --quick --json --help' ;;

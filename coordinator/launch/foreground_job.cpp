@@ -67,12 +67,12 @@ std::string read_readiness(int fd) {
 }  // namespace
 
 ForegroundJob::ForegroundJob(JobDirectory directory, JobDescription job, Layout layout,
-                             std::vector<std::string> command, std::string restart_image)
+                             std::vector<std::string> command, RestartFrom restart_from)
     : directory_(std::move(directory)),
       job_(std::move(job)),
       layout_(std::move(layout)),
       command_(std::move(command)),
-      restart_image_(std::move(restart_image)) {
+      restart_from_(std::move(restart_from)) {
   sigset_t blocked;
   sigemptyset(&blocked);
   for (const int signal : kForwarded) sigaddset(&blocked, signal);
@@ -156,7 +156,10 @@ Status ForegroundJob::start_mpirun() {
                          {"CKPT_AGENT_SOCKET", runtime_->agent_socket()},
                          {"CKPT_ON_UNSUPPORTED", job_.options.on_unsupported},
                          {"CKPT_CACHE_DIR", cache_directory()}};
-  if (!restart_image_.empty()) variables.emplace_back("CKPT_RESTART_IMAGE", restart_image_);
+  if (!restart_from_.image.empty()) {
+    variables.emplace_back("CKPT_RESTART_IMAGE", restart_from_.image);
+    if (restart_from_.accept_changed_files) variables.emplace_back("CKPT_ACCEPT_CHANGED_FILES", "1");
+  }
   auto line = inject(command_, job_.environment, variables);
   if (!line) return tl::unexpected(line.error());
   Spawn what;

@@ -27,11 +27,17 @@
 
 namespace ckpt::coordinator {
 
+// What ranks are told at a restart; an empty image at a first start.
+struct RestartFrom {
+  std::string image;                  // a generation file
+  bool accept_changed_files = false;  // map files that are newer than the generation
+};
+
 class ForegroundJob {
  public:
-  // `command` is what is started; `restart_image` is a generation file, or empty.
+  // `command` is what is started.
   ForegroundJob(JobDirectory directory, JobDescription job, Layout layout,
-                std::vector<std::string> command, std::string restart_image);
+                std::vector<std::string> command, RestartFrom restart_from = {});
   ~ForegroundJob();
 
   // The exit status as a shell has it.
@@ -68,7 +74,7 @@ class ForegroundJob {
   JobDescription job_;
   Layout layout_;
   std::vector<std::string> command_;
-  std::string restart_image_;
+  RestartFrom restart_from_;
   std::optional<RuntimeDirectory> runtime_;
   sigset_t former_mask_{};
   UniqueFd signals_;

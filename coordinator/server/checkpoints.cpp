@@ -216,6 +216,9 @@ Result<std::string> Server::make_visible(const Commit& action) {
   }
   std::vector<image::NodeFile> nodes;
   const auto give_up = [&](const Error& error) -> Failure {
+    // Where the last step failed behind its rename the generation can be seen,
+    // and links to the nodes' files.
+    if (files_.stat(path)) return tl::unexpected(error);
     for (const image::NodeFile& node : nodes) static_cast<void>(files_.unlink(node.path));
     static_cast<void>(files_.unlink(image::partial_path(path)));
     return tl::unexpected(error);
@@ -223,9 +226,11 @@ Result<std::string> Server::make_visible(const Commit& action) {
   for (const Part& part : action.parts) {
     const std::string suffix = image::partial_path("");
     const std::string final_path = part.path.substr(0, part.path.size() - suffix.size());
-    Status done = image::commit_generation(files_, part.path, final_path);
+    // A file that is in the way is not ours to remove: only what was made visible is.
+    if (Status done = image::commit_generation(files_, part.path, final_path); !done) {
+      return give_up(done.error());
+    }
     nodes.push_back(image::NodeFile{final_path, part.ranks});
-    if (!done) return give_up(done.error());
   }
   image::JobRecord record{job_.name, job_.command, job_.environment, job_.cwd,
                           session_.world_size(), action.generation, timing_.taken_at_ns, kVersion};
