@@ -7,6 +7,7 @@
 // nonblocking ones and a loop that leaves when the doors close.
 #include "calls.hpp"
 #include "lower_calls.hpp"
+#include "mpi_shim/completion_watch.hpp"
 #include "mpi_shim/doors.hpp"
 #include "mpi_shim/epoch.hpp"
 #include "mpi_shim/logged_messages.hpp"
@@ -96,6 +97,9 @@ inline int nonblocking_send(const void* buffer, int count, MPI_Datatype type, in
 int finish_receive(Door& door, MPI_Request lower, RequestKind kind, void* buffer, int count,
                    MPI_Datatype type, int source, int tag, MPI_Comm comm, MPI_Status* status) {
   for (;;) {
+    if (can_watch()) {
+      while (!seen_ended(lower) && !door.must_leave()) g_completion.progress();
+    }
     int ended = 0;
     const int error = lower::Test(&lower, &ended, status);
     if (ended || error != MPI_SUCCESS) {

@@ -1,6 +1,7 @@
 #include "mpi_shim/private_comms.hpp"
 
 #include "lower_calls.hpp"
+#include "mpi_shim/completion_watch.hpp"
 
 namespace ckpt::shim {
 
@@ -15,6 +16,7 @@ int make_private_comms() {
   if (error == MPI_SUCCESS) error = lower::Comm_set_errhandler(g_private.world, returns);
   if (error == MPI_SUCCESS) error = lower::Comm_dup(self, &g_private.self);
   if (error == MPI_SUCCESS) error = lower::Comm_set_errhandler(g_private.self, returns);
+  if (error == MPI_SUCCESS) find_completion_word();
   return error;
 }
 

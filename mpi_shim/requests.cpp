@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "lower_calls.hpp"
+#include "mpi_shim/completion_watch.hpp"
 #include "mpi_shim/epoch.hpp"
 #include "mpi_shim/lower_persistent.hpp"
 #include "mpi_shim/markers.hpp"
@@ -148,6 +149,10 @@ bool poll(Request& request) {
     return true;
   }
   auto lower = static_cast<MPI_Request>(request.own.lower);
+  if (can_watch() && !seen_ended(lower)) {
+    g_completion.progress();
+    if (!seen_ended(lower)) return false;
+  }
   int ended = 0;
   MPI_Status status = {};
   const int error = lower::Test(&lower, &ended, &status);

@@ -34,6 +34,7 @@ constexpr int kDrivingMs = 1;
 constexpr int kBusyRounds = 200;
 
 volatile bool g_stop = false;
+volatile int g_channel_descriptor = -1;  // for a child of the program to close
 pthread_t g_thread;
 
 class ShimThread {
@@ -99,6 +100,7 @@ class ShimThread {
 
   // The job goes on without; another agent may listen there later.
   void agent_lost(const Error& error) {
+    g_channel_descriptor = -1;
     channel_.disconnect();
     cut_.set_status_page(nullptr);
     cut_.resume();
@@ -109,6 +111,7 @@ class ShimThread {
 
   void reach_agent() {
     if (!channel_.connect(socket_, g_lower->descriptor_base)) return;
+    g_channel_descriptor = channel_.descriptor();
     const Status greeted = greet();
     if (!greeted) return agent_lost(greeted.error());
     complained_ = false;
@@ -187,8 +190,12 @@ void* run_shim_thread(void* agent_socket) {
   return nullptr;
 }
 
-// A child of the program has no part in the job.
-void forget_in_child() { g_stop = true; }
+// A child of the program has no part in the job: the agent must see the channel
+// end with the rank, not with the rank's children.
+void forget_in_child() {
+  g_stop = true;
+  if (g_channel_descriptor >= 0) close(g_channel_descriptor);
+}
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 // rank's arena and runs it on a stack of its own; its main() calls
 // MPI_Init_thread, publishes the table and goes back to the upper half's stack.
 // It never returns: what it started lives as long as the rank.
+#include <dlfcn.h>
 #include <linux/futex.h>
 #include <mpi.h>
 #include <pthread.h>
@@ -91,6 +92,7 @@ int main(int argc, char** argv) {
   table.descriptor_base = control().descriptor_base;
   table.main_thread_gs = own_gs();
   table.donors = &donors;
+  table.progress = reinterpret_cast<void (*)()>(dlsym(RTLD_DEFAULT, "opal_progress"));
   table.init_error = PMPI_Init_thread(&argc, &argv, level, &table.provided);
   if (table.init_error == MPI_SUCCESS) {
     PMPI_Comm_rank(MPI_COMM_WORLD, &table.rank);

@@ -52,6 +52,7 @@ struct ckpt_lower_table {
   int32_t reserved;
   uint64_t main_thread_gs; /* GS base of the thread that ran MPI_Init */
   struct ckpt_donor_pool* donors;
+  void (*progress)(void); /* drives its communication once (opal_progress), or 0 */
 };
 
 /* GS bases of parked lower-half threads. Taken by compare-exchange; when none
