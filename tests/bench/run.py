@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "mpi", "harness"))
 import processes  # noqa: E402
 import settings  # noqa: E402
 from cases import Case  # noqa: E402
-from job import Job, Wrong, mpirun_line  # noqa: E402
+from job import Job, Wrong  # noqa: E402
 from programs import lammps  # noqa: E402
 
 
@@ -151,8 +151,7 @@ def memory(bench):
         stop = os.path.join(bench.work, "stop-memory")
         job = bench.job([bench.program("holder"), "16", stop], 2)
         if start == "native":
-            child = job._spawn(mpirun_line(2, "vader", job.program, UNDISTURBED), "native")
-            job.current = child
+            job.native_begin()
         else:
             job.start()
         processes.wait_until(lambda: "first" in job.output(), 60, "the ranks' start")

@@ -84,7 +84,7 @@ def run_one(name, function, build, work, seed, keep, report):
     except (Wrong, DeadlinePassed) as wrong:
         problem = str(wrong)
         for job in running.jobs:
-            text = job.tail(1500)
+            text = job.tail(1500) if job.current and job.current.poll() != 0 else ""
             if text and text not in problem:
                 problem += f"\n--- {job.name}\n{text}"
     except Exception:

@@ -1,26 +1,25 @@
 """Without ckpt-coord: are the test programs themselves right?"""
-import os
-
 from cases import Skip, case
-from job import Job, Wrong
+from cases_scenarios import Held
+from job import Wrong
+from processes import DeadlinePassed
 from programs import PROGRAMS_BY_NAME
-from scenario_list import scenarios, touch
+from scenario_list import scenarios
 from settings import TRANSPORTS
 
 
 def native_scenarios(transport):
     def run(running):
-        for name, ranks, _, _ in scenarios(running.build):
-            job = Job(running, [running.build.program("scenario"), name], ranks, transport,
-                      {"SCENARIO_ROUNDS": "2"}, name=name)
-            job.env["SCENARIO_DIR"] = job.cwd
-            for kind in ("go", "after"):
+        for name, ranks, kind, _ in scenarios(running.build):
+            held = Held(running, name, ranks, kind, transport, 2, native=True)
+            try:
                 for number in (1, 2):
-                    touch(os.path.join(job.cwd, f"{kind}.{number}"))
-            child = job.native(60)
-            if f"scenario {name}: OK" not in child.out:
-                raise Wrong(f"{name}: {child.out}{child.err}")
-            job.clean()
+                    held.wait_state(number)
+                    held.release(number)
+                held.end()
+            except DeadlinePassed as late:
+                raise Wrong(f"{name}: {late}") from None
+            held.job.clean()
     return run
 
 

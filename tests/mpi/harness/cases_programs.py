@@ -30,6 +30,17 @@ def go_on(job, seconds):
     return job.current.poll() is None
 
 
+def checkpoint(job):
+    """Takes a checkpoint. False when the job had come to its end instead."""
+    try:
+        job.checkpoint()
+    except Wrong:
+        if go_on(job, 20):
+            raise
+        return False
+    return True
+
+
 def compare(program, job, expected):
     got = program.result(job)
     if got == expected:
@@ -54,26 +65,31 @@ def chain(name, moments, restart, transport="vader", user=None):
         program = needed(name)
         expected, seconds = undisturbed(running, program)
         rng = random.Random(f"{running.seed}/{running.name}")
-        job = program.job(running, transport=transport, user=user,
-                          options=["--keep", "3"]).start()
-        job.wait_ready()
         cuts = sorted(rng.uniform(0.02, 0.75) * seconds for _ in range(moments))
         done = 0
-        for gap in [b - a for a, b in zip([0] + cuts, cuts)]:
-            if not go_on(job, gap):
+        # A run may be quicker than the undisturbed one was on a shared machine:
+        # when it ends before its first checkpoint, they come earlier in another.
+        for attempt in range(4):
+            job = program.job(running, name=f"try{attempt}", transport=transport, user=user,
+                              options=["--keep", "3"]).start()
+            job.wait_ready()
+            for gap in [b - a for a, b in zip([0] + cuts, cuts)]:
+                if not go_on(job, gap) or not checkpoint(job):
+                    break
+                done += 1
+                if restart:
+                    go_on(job, rng.uniform(0, 0.05) * seconds)
+                    job.kill()
+                    job.restart()
+            job.wait(120 + 6 * seconds)
+            compare(program, job, expected)
+            if done:
                 break
-            job.checkpoint()
-            done += 1
-            if restart:
-                go_on(job, rng.uniform(0, 0.05) * seconds)
-                job.kill()
-                job.restart()
-        job.wait(120 + 6 * seconds)
+            cuts = [cut / 3 for cut in cuts]
         running.note(f"{done} checkpoints at " + " ".join(f"{c:.1f}" for c in cuts[:done]) +
                      f" of {seconds:.1f} s")
         if not done:
             raise Wrong("the job ended before its first checkpoint")
-        compare(program, job, expected)
     return run
 
 
@@ -83,17 +99,20 @@ def singly(name, moments):
         program = needed(name)
         expected, seconds = undisturbed(running, program)
         rng = random.Random(f"{running.seed}/{running.name}")
-        for number in range(moments):
+        done = 0
+        for number in range(3 * moments):
             job = program.job(running, name=f"run{number}").start()
             job.wait_ready()
-            moment = rng.uniform(0.02, 0.8) * seconds
-            if not go_on(job, moment):
-                raise Wrong(f"ended before the moment {moment:.1f} s")
-            job.checkpoint()
+            if not go_on(job, rng.uniform(0.02, 0.8) * seconds) or not checkpoint(job):
+                continue
             job.kill()
             job.restart().wait(120 + 4 * seconds)
             compare(program, job, expected)
             job.clean()
+            done += 1
+            if done == moments:
+                return
+        raise Wrong(f"only {done} of {3 * moments} runs lasted until their moment")
     return run
 
 

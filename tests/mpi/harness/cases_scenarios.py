@@ -19,12 +19,15 @@ QUICK = {"recv_blocked", "isend_many", "drained_vector", "iallreduce_late", "car
 class Held:
     """A job that runs a scenario."""
 
-    def __init__(self, running, name, ranks, kind, transport, rounds):
+    def __init__(self, running, name, ranks, kind, transport, rounds, native=False):
         self.kind, self.ranks = kind, ranks
         self.job = Job(running, [running.build.program("scenario"), name], ranks, transport,
                        {"SCENARIO_ROUNDS": str(rounds)}, options=["--keep", "20"])
         self.job.env["SCENARIO_DIR"] = self.job.cwd
-        self.job.start()
+        if native:
+            self.job.native_begin()
+        else:
+            self.job.start()
 
     def path(self, name):
         return os.path.join(self.job.cwd, name)

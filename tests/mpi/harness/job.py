@@ -70,10 +70,14 @@ class Job:
         child.code = code
         return child
 
+    def native_begin(self):
+        self.current = self._spawn(
+            mpirun_line(self.ranks, self.transport, self.program, self.common), "native")
+        return self.current
+
     def native(self, deadline_s=300):
-        """The same program without ckpt-coord."""
-        child = self._spawn(mpirun_line(self.ranks, self.transport, self.program, self.common), "native")
-        self.current = child
+        """The same program without ckpt-coord, to its end."""
+        child = self.native_begin()
         code = child.wait(deadline_s, "native run")
         if code != 0:
             raise Wrong(f"native run: exit {code}\n{child.out[-2000:]}{child.err[-2000:]}")

@@ -114,6 +114,8 @@ void scenario_drained_mprobed(void) {
     send_away(small, kSmall, 1, 1, MPI_COMM_WORLD, &requests[0]);
     send_away(large, kLarge, 1, 2, MPI_COMM_WORLD, &requests[1]);
     send_away(small, 10, 1, 1, MPI_COMM_WORLD, &requests[2]);
+    /* Until they are matched, so that the messages get under way at all. */
+    MPI_Recv(NULL, 0, MPI_BYTE, 1, 3, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     hold();
     MPI_Waitall(3, requests, MPI_STATUSES_IGNORE);
   } else {
@@ -123,6 +125,7 @@ void scenario_drained_mprobed(void) {
     int count;
     MPI_Mprobe(0, 1, MPI_COMM_WORLD, &first, &status);
     MPI_Mprobe(MPI_ANY_SOURCE, 2, MPI_COMM_WORLD, &second, &status);
+    MPI_Send(NULL, 0, MPI_BYTE, 0, 3, MPI_COMM_WORLD);
     hold();
     MPI_Recv(small, kSmall, MPI_BYTE, 0, 1, MPI_COMM_WORLD, &status); /* the third, not the first */
     MPI_Get_count(&status, MPI_BYTE, &count);

@@ -152,14 +152,21 @@ void scenario_rsend_in_flight(void) {
   if (here.rank == 0) {
     MPI_Recv(buffer, 0, MPI_BYTE, 1, 40, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     fill(buffer, kSmall, 61);
-    MPI_Rsend(buffer, kSmall, MPI_BYTE, 1, 5, MPI_COMM_WORLD);
+    /* Open MPI's blocking MPI_Rsend waits until the receiver progresses. */
+    MPI_Irsend(buffer, kSmall, MPI_BYTE, 1, 5, MPI_COMM_WORLD, &request);
     hold();
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+    MPI_Recv(buffer, 0, MPI_BYTE, 1, 40, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    MPI_Rsend(buffer, kSmall, MPI_BYTE, 1, 6, MPI_COMM_WORLD);
   } else {
     MPI_Irecv(buffer, kSmall, MPI_BYTE, 0, 5, MPI_COMM_WORLD, &request);
     MPI_Send(buffer, 0, MPI_BYTE, 0, 40, MPI_COMM_WORLD);
     hold();
     MPI_Wait(&request, MPI_STATUS_IGNORE);
     CHECK(filled(buffer, kSmall, 61), "wrong content");
+    MPI_Irecv(buffer, kSmall, MPI_BYTE, 0, 6, MPI_COMM_WORLD, &request);
+    MPI_Send(buffer, 0, MPI_BYTE, 0, 40, MPI_COMM_WORLD);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
   }
 }
 
@@ -197,8 +204,9 @@ void scenario_persistent_started(void) {
 }
 
 void scenario_bsend_in_flight(void) {
-  enum { kMessages = 20 };
+  enum { kMessages = 20, kShort = 100 };
   int size = kMessages * (kSmall + MPI_BSEND_OVERHEAD);
+  MPI_Request requests[kMessages];
   char *attached = buffer_of((size_t)size), message[kSmall];
   if (here.rank == 0) {
     void* detached;
@@ -206,17 +214,22 @@ void scenario_bsend_in_flight(void) {
     MPI_Buffer_attach(attached, size);
     for (int i = 0; i < kMessages; i++) {
       fill(message, kSmall, 80u + (unsigned)i);
-      MPI_Bsend(message, kSmall, MPI_BYTE, 1, i % 2, MPI_COMM_WORLD);
+      /* Nonblocking: Open MPI's own MPI_Bsend may wait for the receiver's progress. */
+      MPI_Ibsend(message, i % 2 ? kShort : kSmall, MPI_BYTE, 1, i % 2, MPI_COMM_WORLD,
+                 &requests[i]);
     }
     hold();
+    MPI_Waitall(kMessages, requests, MPI_STATUSES_IGNORE);
+    MPI_Bsend(message, kSmall, MPI_BYTE, 1, 7, MPI_COMM_WORLD);
     MPI_Buffer_detach(&detached, &detached_size);
     CHECK(detached == attached && detached_size == size, "another buffer detached");
   } else {
     hold();
     for (int i = 0; i < kMessages; i++) {
       MPI_Recv(message, kSmall, MPI_BYTE, 0, i % 2, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-      CHECK(filled(message, kSmall, 80u + (unsigned)i), "message %d: content", i);
+      CHECK(filled(message, i % 2 ? kShort : kSmall, 80u + (unsigned)i), "message %d: content", i);
     }
+    MPI_Recv(message, kSmall, MPI_BYTE, 0, 7, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   }
   free(attached);
 }

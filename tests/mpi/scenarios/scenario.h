@@ -83,7 +83,7 @@
   X(posix_shm, 2, SINGLE, hold, "POSIX shared memory between ranks, name kept")                  \
   X(posix_shm_unlinked, 2, SINGLE, hold, "... its name removed")                                 \
   X(append_file, 2, SINGLE, hold, "an output file open for append is written all the time")      \
-  X(open_files, 2, SINGLE, hold, "offsets, duplicated descriptors, a deleted file")              \
+  X(open_files, 2, SINGLE, hold, "offsets, duplicated descriptors, devices")              \
   X(cwd_umask, 2, SINGLE, hold, "working directory, umask and limits")
 
 #define DECLARE(name, ranks, level, kind, what) void scenario_##name(void);
