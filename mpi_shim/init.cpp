@@ -58,6 +58,7 @@ bool load_lower_half(char** argv, bool thread_multiple) {
   const int code = ckpt_lower_load(&request, &table, &error);
   if (code == 0 && table->init_error == MPI_SUCCESS) {
     use_lower_table(table);
+    g_restart_block.lower_table = table;  // a snapshot reads the thread level there
     return true;
   }
   const char* wish = std::getenv("CKPT_ON_UNSUPPORTED");
