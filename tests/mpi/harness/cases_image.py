@@ -175,10 +175,10 @@ def list_and_prune(running):
         if str(number) not in listed:
             raise Wrong(f"list does not show {number}: {listed}")
     job.coord("verify", job.name, "--dir", job.base)
+    traffic.end()
     job.coord("prune", job.name, "--dir", job.base, "--keep", "1")
     if job.generations() != numbers[-1:]:
         raise Wrong(f"prune --keep 1 left {job.generations()}")
-    traffic.end()
 
 
 def register(build, tier):
