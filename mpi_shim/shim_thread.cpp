@@ -48,7 +48,10 @@ class ShimThread {
     while (!g_stop) {
       wait_for_events();
       if (epoch_ != current_epoch()) restart();
-      if (!channel_.connected()) reach_agent();
+      if (!channel_.connected()) {
+        if (greeted_) agent_lost(Error{"send to the agent", socket_, "it is gone", 0});
+        reach_agent();
+      }
       while (cut_.step()) quiet_rounds_ = 0;
     }
     cut_.resume();
@@ -99,7 +102,9 @@ class ShimThread {
   }
 
   // The job goes on without; another agent may listen there later.
+  // (Also when a send found it gone: that closes the channel and no more.)
   void agent_lost(const Error& error) {
+    greeted_ = false;
     g_channel_descriptor = -1;
     channel_.disconnect();
     cut_.set_status_page(nullptr);
@@ -114,6 +119,7 @@ class ShimThread {
     g_channel_descriptor = channel_.descriptor();
     const Status greeted = greet();
     if (!greeted) return agent_lost(greeted.error());
+    greeted_ = true;
     complained_ = false;
   }
 
@@ -155,6 +161,7 @@ class ShimThread {
     epoch_ = current_epoch();
     use_lower_table(static_cast<ckpt_lower_table*>(g_restart_block.lower_table));
     channel_.forget();
+    greeted_ = false;
     cut_.set_status_page(nullptr);
     attach();
     make_wakeup(g_lower->descriptor_base);
@@ -181,6 +188,7 @@ class ShimThread {
   AgentChannel channel_;
   RankCut cut_;
   std::uint32_t epoch_ = current_epoch();
+  bool greeted_ = false;  // an agent answered, and was not found gone since
   bool complained_ = false;
   int quiet_rounds_ = 0;
 };
