@@ -22,7 +22,7 @@ job=(mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 -n 4
 own_processes() {
   local environ
   for environ in /proc/[0-9]*/environ; do
-    if tr '\0' '\n' <"$environ" 2>/dev/null | grep -qx "CKPT_DEMO_TOKEN=$CKPT_DEMO_TOKEN"; then
+    if grep -qzx "CKPT_DEMO_TOKEN=$CKPT_DEMO_TOKEN" "$environ" 2>/dev/null; then
       environ=${environ#/proc/}
       echo "${environ%/environ}"
     fi
