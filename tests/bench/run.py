@@ -210,7 +210,7 @@ def checkpoint(bench, megabytes=1024):
     native_start = min(_native_first(bench) for _ in range(3))
     begin = time.time()
     job.restart()
-    processes.wait_until(lambda: gaps(job.output()), 120, "first progress after the restart")
+    processes.wait_until(lambda: gaps(job.output()) or None, 120, "first progress after the restart")
     first = min(at for _, at in gaps(job.output())) - begin
     bench.table.add("restart to first progress, 2 x 1 GB", f"{native_start:.2f} s", f"{first:.2f} s",
                     None, "+ 2 s", first - native_start <= 2)
