@@ -32,8 +32,7 @@ class Checkpoints(CliTest):
         self.end(child)
 
     def test_two_requests_are_one_generation(self):
-        # Long enough that the second request comes while the first is under way.
-        child = self.start_ready("job", "--timeout", "8s", FAKE_AGENT="stuck")
+        child = self.start_ready("job", "--timeout", "3s", FAKE_AGENT="stuck")
         first = self.start("checkpoint", "job")
         self.until("under way", lambda: self.status("job").get("state") == "level")
         second = self.coord("checkpoint", "job")
