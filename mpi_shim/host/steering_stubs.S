@@ -5,12 +5,7 @@
 
 	.text
 
-.macro STEER name, target
-	.globl	\name
-	.hidden	\name
-	.type	\name, @function
-	.balign	16
-\name:
+.macro KEEP_REGISTERS
 	push	%rbp
 	mov	%rsp, %rbp
 	push	%rdi
@@ -20,8 +15,9 @@
 	push	%r9
 	push	%r10
 	and	$-16, %rsp
-	mov	%r10, %rcx
-	call	\target
+.endm
+
+.macro GIVE_BACK_AND_RETURN
 	lea	-48(%rbp), %rsp
 	pop	%r10
 	pop	%r9
@@ -31,6 +27,18 @@
 	pop	%rdi
 	pop	%rbp
 	ret
+.endm
+
+.macro STEER name, target
+	.globl	\name
+	.hidden	\name
+	.type	\name, @function
+	.balign	16
+\name:
+	KEEP_REGISTERS
+	mov	%r10, %rcx
+	call	\target
+	GIVE_BACK_AND_RETURN
 	.size	\name, . - \name
 .endm
 
@@ -48,28 +56,12 @@ STEER ckpt_steer_shmat_entry, ckpt_steer_shmat
 	.balign	16
 ckpt_steer_syscall_entry:
 	mov	16(%rsp), %r9
-	push	%rbp
-	mov	%rsp, %rbp
-	push	%rdi
-	push	%rsi
-	push	%rdx
-	push	%r8
-	push	%r9
-	push	%r10
-	and	$-16, %rsp
+	KEEP_REGISTERS
 	sub	$8, %rsp
 	push	%rax
 	mov	%r10, %rcx
 	call	ckpt_steer_syscall
-	lea	-48(%rbp), %rsp
-	pop	%r10
-	pop	%r9
-	pop	%r8
-	pop	%rdx
-	pop	%rsi
-	pop	%rdi
-	pop	%rbp
-	ret
+	GIVE_BACK_AND_RETURN
 	.size	ckpt_steer_syscall_entry, . - ckpt_steer_syscall_entry
 
 // clone3: the child has another stack, so the return address waits in r10. A
