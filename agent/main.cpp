@@ -5,6 +5,8 @@
 #include <string>
 
 #include "agent/relay/agent.hpp"
+#include "agent/relay/own_process.hpp"
+#include "format/incarnation/incarnation.hpp"
 
 namespace {
 
@@ -14,13 +16,19 @@ int start(int argc, char** argv) {
   app.add_option("--job-dir", options.job_directory, "the job's directory")->required();
   app.add_option("--socket", options.socket_path, "Unix socket to listen on for the ranks")
       ->required();
-  app.add_option("--parent-pid", options.parent_pid, "end when this process is gone");
-  app.add_option("--ready-fd", options.ready_fd, "descriptor to write \"ready\" to");
+  app.add_option("--lock-fd", options.lock_fd, "descriptor of the node's lock, when inherited");
+  int rank_pid = 0;
+  app.add_option("--started-by", rank_pid, "the rank that starts it");
+  app.add_option("--incarnation", options.incarnation, "of the job, as its ranks were started")
+      ->envname(ckpt::kIncarnationVariable);
   app.add_flag("--skip-descriptors", options.skip_descriptors,
                "leave out descriptors that cannot be saved, instead of refusing");
   CLI11_PARSE(app, argc, argv);
+  ckpt::relay::leave_the_rank(rank_pid);
+  ckpt::relay::sweep_node_directories("/tmp");
 
-  auto log = ckpt::EventLog::open({.path = options.job_directory + "/log", .to_stderr = false});
+  auto log = ckpt::EventLog::open(
+      {.path = options.job_directory + "/log", .to_stderr = false, .background = true});
   if (!log) {
     std::cerr << "ckpt-agent: " << log.error().message() << '\n';
     return 1;

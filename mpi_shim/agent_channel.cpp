@@ -2,11 +2,39 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 namespace ckpt::shim {
+
+namespace {
+
+// Who could put a socket of his own in the agent's place would be told all the
+// rank says, and could stop it: its directory is to be ours, no symbolic link,
+// and writable by nobody else.
+Status check_directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  struct stat status = {};
+  const std::string named = slash == std::string::npos ? "." : path.substr(0, slash);
+  if (lstat(named.c_str(), &status) != 0) return fail_errno("lstat", named);
+  if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) != 0)
+    return fail("use", named, "not a directory of this user alone", EPERM);
+  return {};
+}
+
+// The user who made the socket that was connected to.
+Status check_peer(int descriptor, const std::string& path) {
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return fail_errno("getsockopt SO_PEERCRED", path);
+  if (peer.uid != geteuid()) return fail("connect", path, "its agent is another user's", EPERM);
+  return {};
+}
+
+}  // namespace
 
 Status AgentChannel::connect(const std::string& path, int lowest) {
   disconnect();
@@ -16,12 +44,17 @@ Status AgentChannel::connect(const std::string& path, int lowest) {
   if (path.size() >= sizeof address.sun_path)
     return fail("connect", path, "the path is too long for a Unix socket");
   path.copy(address.sun_path, path.size());
+  if (Status ours = check_directory_of(path); !ours) return ours;
   const int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (made < 0) return fail_errno("socket", "AF_UNIX");
   if (::connect(made, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     const int code = errno;
     close(made);
     return fail_errno("connect", path, code);
+  }
+  if (Status ours = check_peer(made, path); !ours) {
+    close(made);
+    return ours;
   }
   const int moved = fcntl(made, F_DUPFD_CLOEXEC, lowest);
   if (moved >= 0) close(made);

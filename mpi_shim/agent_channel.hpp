@@ -3,6 +3,8 @@
 // Purpose: connects, sends and receives frames of format/wire/shim_channel.h.
 // Ownership: owns its descriptor, which lies where the program's do not.
 // Threads: the shim's thread alone.
+// Security: connects only to a socket of this user's, in a directory that is his
+//   alone, and sends nothing before.
 // Errors: Result with operation, subject and cause; after one the channel is
 //   closed, and connect() may be tried again.
 // Source: unix(7); shim_channel.h.

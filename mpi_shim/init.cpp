@@ -9,6 +9,7 @@
 #include <string>
 
 #include "calls.hpp"
+#include "format/posix/cache_directory.hpp"
 #include "lower_calls.hpp"
 #include "mpi_shim/cut_state.hpp"
 #include "mpi_shim/doors.hpp"
@@ -37,11 +38,6 @@ enum class Life { before, initialized, finalized };
 Life g_life = Life::before;
 int g_promised_level = MPI_THREAD_SINGLE;
 pthread_t g_main_thread;
-
-std::string cache_directory() {
-  if (const char* given = std::getenv("CKPT_CACHE_DIR")) return given;
-  return "/tmp/ckpt-coord-" + std::to_string(geteuid());
-}
 
 bool load_lower_half(char** argv, bool thread_multiple) {
   static char* fallback[] = {program_invocation_name, nullptr};

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "mpi_shim/epoch.hpp"
+#include "mpi_shim/inherited_sockets.hpp"
 #include "mpi_shim/parts_directory.hpp"
 
 extern char** environ;
@@ -37,6 +38,7 @@ bool in_parts_directory(const std::string& parts) {
 }
 
 __attribute__((constructor)) void become_the_old_process() {
+  close_launchers_sockets();
   if (!std::getenv("CKPT_RESTART_IMAGE")) return;
   if (!std::getenv("PMIX_RANK") && !std::getenv("OMPI_COMM_WORLD_RANK")) return;
   const std::string parts = parts_directory();

@@ -7,11 +7,16 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "format/incarnation/incarnation.hpp"
 #include "lower_calls.hpp"
+#include "mpi_shim/agent_starter.hpp"
 #include "mpi_shim/cut_state.hpp"
 #include "mpi_shim/doors.hpp"
 #include "mpi_shim/epoch.hpp"
@@ -25,7 +30,6 @@ namespace ckpt::shim {
 namespace {
 
 constexpr std::size_t kStackSize = 1u << 20;
-constexpr int kReconnectMs = 1000;
 // A restart puts this thread back into poll() on descriptors that are others'
 // by then; it must not wait there for ever.
 constexpr int kDrainedMs = 50;
@@ -44,12 +48,13 @@ class ShimThread {
 
   void run() {
     become_part_of_the_shim();
+    starter_.emplace(socket_, g_lower->environment, g_lower->descriptor_base);
     reach_agent();
     while (!g_stop) {
       wait_for_events();
       if (epoch_ != current_epoch()) restart();
       if (!channel_.connected()) {
-        if (greeted_) agent_lost(Error{"send to the agent", socket_, "it is gone", 0});
+        if (greeting_) agent_lost(Error{"send to the agent", socket_, "it is gone", 0});
         reach_agent();
       }
       while (cut_.step()) quiet_rounds_ = 0;
@@ -60,6 +65,8 @@ class ShimThread {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   // Its doors are always open: whoever closes them is this thread.
   void become_part_of_the_shim() {
     prctl(PR_SET_NAME, "ckpt-shim");
@@ -78,7 +85,11 @@ class ShimThread {
 
   int timeout() {
     if (cut_.driving()) return quiet_rounds_++ < kBusyRounds ? 0 : kDrivingMs;
-    if (!channel_.connected()) return kReconnectMs;
+    if (!channel_.connected()) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(look_again_ - Clock::now());
+      return left.count() < 0 ? 0 : static_cast<int>(left.count()) + 1;
+    }
     return cut_.drained() ? kDrainedMs : -1;
   }
 
@@ -97,32 +108,60 @@ class ShimThread {
     quiet_rounds_ = 0;
     Result<Frame> frame = channel_.receive();
     if (!frame) return agent_lost(frame.error());
+    if (frame->type == CKPT_FRAME_WELCOME) return welcomed(*frame);
     if (frame->descriptor >= 0) close(frame->descriptor);
     cut_.handle(*frame);
   }
 
-  // The job goes on without; another agent may listen there later.
+  // The job goes on without; this node's ranks see to it that another one starts.
   // (Also when a send found it gone: that closes the channel and no more.)
   void agent_lost(const Error& error) {
-    greeted_ = false;
+    greeting_ = false;
     g_channel_descriptor = -1;
     channel_.disconnect();
     cut_.set_status_page(nullptr);
     cut_.resume();
-    if (!std::exchange(complained_, true))
-      std::fprintf(stderr, "ckpt-coord: rank %d: %s; the job goes on\n", g_lower->rank,
-                   error.message().c_str());
+    starter_->lost(error.message());
+    look_again_ = Clock::now();
   }
 
   void reach_agent() {
-    if (!channel_.connect(socket_, g_lower->descriptor_base)) return;
+    if (Clock::now() < look_again_) return;
+    if (!channel_.connect(socket_, g_lower->descriptor_base)) {
+      end_when_superseded();
+      look_again_ = Clock::now() + std::chrono::milliseconds(starter_->nobody_listens());
+      return;
+    }
     g_channel_descriptor = channel_.descriptor();
-    const Status greeted = greet();
-    if (!greeted) return agent_lost(greeted.error());
-    greeted_ = true;
-    complained_ = false;
+    greeting_ = true;
+    if (const Status greeted = greet(); !greeted) agent_lost(greeted.error());
   }
 
+  // No agent looks after this rank, and there may be none for ever: this node was
+  // cut off, and the job runs elsewhere. Two copies of it must not.
+  void end_when_superseded() {
+    if (Clock::now() < look_for_newer_) return;
+    look_for_newer_ = Clock::now() + std::chrono::seconds(2);
+    const char* directory = environment_of_run("CKPT_JOB_DIR");
+    const char* mine = environment_of_run(kIncarnationVariable);
+    if (!directory || !mine || !superseded(directory, incarnation_of_variable(mine))) return;
+    std::fprintf(stderr, "ckpt-coord: rank %d: a newer start of the job has taken over; this one "
+                 "ends\n", g_lower->rank);
+    (void)kill(getpid(), SIGKILL);
+  }
+
+  // What this run's mpirun gave the rank: after a restart not the program's own.
+  static const char* environment_of_run(std::string_view name) {
+    for (char* const* each = g_lower->environment; each && *each; ++each) {
+      const std::string_view text = *each;
+      if (text.starts_with(name) && text.size() > name.size() && text[name.size()] == '=')
+        return *each + name.size() + 1;
+    }
+    return nullptr;
+  }
+
+  // Its WELCOME is not waited for: an agent that hangs must not hold up this
+  // thread, and with it MPI_Finalize.
   Status greet() {
     ckpt_hello hello = {};
     hello.version = CKPT_SHIM_CHANNEL_VERSION;
@@ -134,17 +173,22 @@ class ShimThread {
     hello.channel_fd = channel_.descriptor();
     hello.generation = g_restart_block.generation;
     Status sent = channel_.send(CKPT_FRAME_HELLO, hello);
-    if (!sent) return sent;
-    Result<Frame> answer = channel_.receive();
-    if (!answer) return Failure(answer.error());
-    const auto welcome = answer->head<ckpt_welcome>();
-    if (answer->type != CKPT_FRAME_WELCOME || welcome.version != CKPT_SHIM_CHANNEL_VERSION) {
-      if (answer->descriptor >= 0) close(answer->descriptor);
-      return fail("greet the agent at", socket_, "it is of another version");
+    return sent && epoch_ > 0 && !rebuilding_ ? say_rebuilt() : sent;
+  }
+
+  Status say_rebuilt() {
+    return channel_.send(CKPT_FRAME_REBUILT, ckpt_generation{g_restart_block.generation});
+  }
+
+  void welcomed(const Frame& frame) {
+    const auto welcome = frame.head<ckpt_welcome>();
+    if (welcome.version != CKPT_SHIM_CHANNEL_VERSION) {
+      if (frame.descriptor >= 0) close(frame.descriptor);
+      return agent_lost(Error{"greet the agent at", socket_, "it is of another version", 0});
     }
+    starter_->answered();
     prctl(PR_SET_PTRACER, static_cast<unsigned long>(welcome.agent_pid));
-    if (answer->descriptor >= 0) map_status_page(answer->descriptor);
-    return {};
+    if (frame.descriptor >= 0) map_status_page(frame.descriptor);
   }
 
   // In the arena, so that no image holds it.
@@ -161,12 +205,14 @@ class ShimThread {
     epoch_ = current_epoch();
     use_lower_table(static_cast<ckpt_lower_table*>(g_restart_block.lower_table));
     channel_.forget();
-    greeted_ = false;
+    greeting_ = false;
+    rebuilding_ = true;
     cut_.set_status_page(nullptr);
     attach();
     make_wakeup(g_lower->descriptor_base);
     socket_ = g_restart_block.agent_socket;
-    complained_ = false;
+    starter_.emplace(socket_, g_lower->environment, g_lower->descriptor_base);
+    look_again_ = Clock::now();
     reach_agent();
     cut_.show(CKPT_RANK_REBUILDING);
     std::string failed;
@@ -180,16 +226,19 @@ class ShimThread {
       std::abort();
     }
     cut_.resume();
-    const ckpt_generation generation = {g_restart_block.generation};
-    if (channel_.connected()) (void)channel_.send(CKPT_FRAME_REBUILT, generation);
+    rebuilding_ = false;
+    if (channel_.connected()) (void)say_rebuilt();  // else with the next HELLO
   }
 
   std::string socket_;
   AgentChannel channel_;
   RankCut cut_;
   std::uint32_t epoch_ = current_epoch();
-  bool greeted_ = false;  // an agent answered, and was not found gone since
-  bool complained_ = false;
+  std::optional<AgentStarter> starter_;
+  Clock::time_point look_again_{};  // for an agent
+  Clock::time_point look_for_newer_{};  // start of the job
+  bool greeting_ = false;    // HELLO was sent, and the agent not found gone since
+  bool rebuilding_ = false;
   int quiet_rounds_ = 0;
 };
 
@@ -203,6 +252,7 @@ void* run_shim_thread(void* agent_socket) {
 void forget_in_child() {
   g_stop = true;
   if (g_channel_descriptor >= 0) close(g_channel_descriptor);
+  forget_agent_lock_in_child();
 }
 
 }  // namespace

@@ -18,6 +18,26 @@ missing_packages() {
   done <"$SOURCE/tests/packages.txt"
 }
 
+# Installs packages and leaves their services off, now and at the next boot: the
+# tests start daemons in namespaces of their own (tests/cluster).
+without_services() {
+  local policy=/usr/sbin/policy-rc.d made='' status=0 unit
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+    "${as_root[@]}" chmod 755 $policy
+    made=yes
+  fi
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "$@" >/dev/null || status=$?
+  [ -z "$made" ] || "${as_root[@]}" rm -f $policy
+  for unit in slurmctld slurmd munge; do
+    case " $* " in
+      *" $unit "*) "${as_root[@]}" systemctl disable $unit >/dev/null 2>&1 || true ;;
+    esac
+  done
+  return $status
+}
+
 install_missing() {
   if ! command -v dpkg-query >/dev/null; then
     say "not a Debian system: the packages of tests/packages.txt are taken to be there"
@@ -38,8 +58,7 @@ install_missing() {
   say "installing: $missing"
   "${as_root[@]}" apt-get update -q >/dev/null
   # shellcheck disable=SC2086  # one word a package
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -q --no-install-recommends $missing >/dev/null
+  without_services $missing
 }
 
 build_all() {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kPage = image::kPageSize;
 constexpr std::size_t kBufferPages = 4 * image::kChecksumBlockPages;  // 4 MiB
+constexpr std::size_t kReadPages = 64;  // at once: looked through while still in the L2 cache
 constexpr std::size_t kBuffers = 4;
 
 // Walks through the plan's pieces.
@@ -67,10 +68,7 @@ class Stream {
       WriteQueue::Buffer* buffer = queue.take();
       if (buffer == nullptr) break;
       status = fill(*buffer);
-      if (status) {
-        add_checksums(*buffer);
-        queue.put(buffer);
-      }
+      if (status) queue.put(buffer);
     }
     if (auto written = queue.finish(); status && !written) status = written;
     if (!status) return tl::unexpected(status.error());
@@ -79,27 +77,39 @@ class Stream {
   }
 
  private:
-  // Fills the buffer with pages that are not zero.
+  // Fills the buffer with pages that are not zero, and adds their checksums.
   Status fill(WriteQueue::Buffer& buffer) {
+    std::size_t summed = 0;
     while (buffer.used < kBufferPages * kPage && !cursor_.at_end()) {
       if (target_.cancelled != nullptr && *target_.cancelled)
         return fail("write payload", "", "cancelled", ECANCELED);
-      std::uint8_t* const begin = buffer.bytes.get() + buffer.used;
-      if (auto done = read_parts(begin, kBufferPages - buffer.used / kPage); !done) return done;
-      std::uint8_t* out = begin;
-      const std::uint8_t* in = begin;
-      for (const PagePiece& part : parts_) {
-        std::vector<image::PageRun>& runs = regions_[part.region].runs;
-        for (std::uint64_t at = part.start; at < part.end; at += kPage, in += kPage) {
-          if (is_zero_page(in)) continue;
-          if (out != in) std::memmove(out, in, kPage);
-          out += kPage;
-          note_page(runs, at, result_.stored_pages++);
-        }
+      const std::size_t room = kBufferPages - buffer.used / kPage;
+      if (auto done = add_pages(buffer, std::min(room, kReadPages)); !done) return done;
+      while (buffer.used - summed >= image::kChecksumBlockBytes) {
+        add_checksum(buffer.bytes.get() + summed, image::kChecksumBlockBytes);
+        summed += image::kChecksumBlockBytes;
       }
-      buffer.used = static_cast<std::size_t>(out - buffer.bytes.get());
-      if (target_.done != nullptr) *target_.done += static_cast<std::uint64_t>(in - begin);
     }
+    if (buffer.used > summed) add_checksum(buffer.bytes.get() + summed, buffer.used - summed);
+    return {};
+  }
+
+  Status add_pages(WriteQueue::Buffer& buffer, std::uint64_t pages) {
+    std::uint8_t* const begin = buffer.bytes.get() + buffer.used;
+    if (auto done = read_parts(begin, pages); !done) return done;
+    std::uint8_t* out = begin;
+    const std::uint8_t* in = begin;
+    for (const PagePiece& part : parts_) {
+      std::vector<image::PageRun>& runs = regions_[part.region].runs;
+      for (std::uint64_t at = part.start; at < part.end; at += kPage, in += kPage) {
+        if (is_zero_page(in)) continue;
+        if (out != in) std::memmove(out, in, kPage);
+        out += kPage;
+        note_page(runs, at, result_.stored_pages++);
+      }
+    }
+    buffer.used = static_cast<std::size_t>(out - buffer.bytes.get());
+    if (target_.done != nullptr) *target_.done += static_cast<std::uint64_t>(in - begin);
     return {};
   }
 
@@ -131,20 +141,18 @@ class Stream {
     return read_spans();
   }
 
-  void add_checksums(const WriteQueue::Buffer& buffer) {
-    for (std::size_t at = 0; at < buffer.used; at += image::kChecksumBlockBytes) {
-      const std::size_t size = std::min<std::size_t>(image::kChecksumBlockBytes, buffer.used - at);
-      const std::uint64_t first_page = result_.checksums.size() * image::kChecksumBlockPages;
-      const std::uint64_t block_pages =
-          std::min<std::uint64_t>(image::kChecksumBlockPages, plan_.pages - first_page);
-      if (size == block_pages * kPage) {
-        result_.checksums.push_back(image::block_checksum(buffer.bytes.get() + at, size));
-      } else {  // the last stored block, with a part of the zero tail
-        std::vector<std::uint8_t> whole(block_pages * kPage);
-        std::memcpy(whole.data(), buffer.bytes.get() + at, size);
-        result_.checksums.push_back(image::block_checksum(whole.data(), whole.size()));
-      }
+  // Of a block, or of the last stored bytes: then with a part of the zero tail.
+  void add_checksum(const std::uint8_t* bytes, std::size_t size) {
+    const std::uint64_t first_page = result_.checksums.size() * image::kChecksumBlockPages;
+    const std::uint64_t block_pages =
+        std::min<std::uint64_t>(image::kChecksumBlockPages, plan_.pages - first_page);
+    if (size == block_pages * kPage) {
+      result_.checksums.push_back(image::block_checksum(bytes, size));
+      return;
     }
+    std::vector<std::uint8_t> whole(block_pages * kPage);
+    std::memcpy(whole.data(), bytes, size);
+    result_.checksums.push_back(image::block_checksum(whole.data(), whole.size()));
   }
 
   void add_tail_checksums() {

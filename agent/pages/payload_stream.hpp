@@ -1,8 +1,10 @@
 // Streams a frozen rank's pages into its place in the generation file.
 //
-// Purpose: one thread (the caller's) reads pages, leaves out zero pages, notes
-//   the runs and takes checksums; a second one writes. Writeback is started
-//   behind each write, so that the fsync at the end finds little left to do.
+// Purpose: reads pages, leaves out zero pages, notes the runs and takes checksums,
+//   in pieces that stay in the processor's cache meanwhile; a WriteQueue writes
+//   behind, past the page cache where the file system can do that. Else writeback
+//   is started behind each write. Either way the fsync at the end finds little
+//   left to do.
 // Ownership: borrows everything; the buffers live as long as the call.
 // Threads: the caller must be the tracer's thread of `reader`'s process.
 // Units: bytes; checksum blocks of image::kChecksumBlockPages pages.

@@ -37,7 +37,8 @@ std::string unescape(std::string_view path) {
 }
 
 bool parse_mapping(std::string_view line, Mapping& mapping) {
-  if (!take_number(line, 16, '-', mapping.start) || !take_number(line, 16, ' ', mapping.end))
+  if (!take_number(line, 16, '-', mapping.start) || !take_number(line, 16, ' ', mapping.end) ||
+      mapping.start >= mapping.end)
     return false;
   if (line.size() < 5 || line[4] != ' ') return false;
   if (line[0] == 'r') mapping.protection |= PROT_READ;

@@ -205,7 +205,8 @@ std::uint64_t parse_syscall_stack(std::string_view text) {
 
 std::vector<std::uint64_t> parse_auxv(std::string_view bytes) {
   std::vector<std::uint64_t> words(bytes.size() / sizeof(std::uint64_t));
-  std::memcpy(words.data(), bytes.data(), words.size() * sizeof(std::uint64_t));
+  if (!words.empty())  // memcpy takes no null pointer, for nothing either
+    std::memcpy(words.data(), bytes.data(), words.size() * sizeof(std::uint64_t));
   return words;
 }
 

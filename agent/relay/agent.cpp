@@ -1,6 +1,5 @@
 #include "agent/relay/agent.hpp"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -11,6 +10,7 @@ namespace ckpt::relay {
 namespace {
 
 constexpr std::chrono::seconds kProgressEvery{1};
+constexpr std::size_t kRanksNamed = 4;  // of those that hold something up
 
 }  // namespace
 
@@ -24,23 +24,35 @@ Agent::Agent(AgentOptions options, EventLog& log)
               },
               [this](std::int32_t rank, const std::string& how) { handle(RankClosed{rank, how}); }}),
       coordinator_(std::make_shared<CoordinatorLink>(
-          io_, log, options_.job_directory,
-          CoordinatorLink::Callbacks{[this] { handle(CoordinatorUp{}); },
+          io_, log, options_.job_directory, incarnation_of_variable(options_.incarnation).number,
+          CoordinatorLink::Callbacks{[this] {
+                                       coordinator_is(Solitude::Coordinator::connected);
+                                       handle(CoordinatorUp{});
+                                     },
                                      [this] { handle(CoordinatorLost{}); },
+                                     [this](bool ended) {
+                                       coordinator_is(ended
+                                                          ? Solitude::Coordinator::ended
+                                                          : Solitude::Coordinator::unreachable);
+                                     },
                                      [this](wire::Message message) {
                                        handle(CoordinatorSaid{std::move(message)});
                                      }})),
       signals_(io_),
-      parent_(io_),
       ticker_(io_),
+      solitary_(io_),
+      incarnation_(io_, options_.job_directory, incarnation_of_variable(options_.incarnation),
+                   [this] { superseded(); }),
       worker_(io_, log, [this](const Event& event) { handle(event); }) {}
 
 Status Agent::run() {
+  auto claimed = NodeDirectory::claim(options_.socket_path, options_.lock_fd);
+  if (!claimed) return tl::unexpected(claimed.error());
+  node_directory_.emplace(std::move(*claimed));
   if (auto done = shims_.listen(options_.socket_path); !done) return done;
-  if (auto done = watch_parent(); !done) return done;
   watch_signals();
-  if (auto done = report_ready(); !done) return done;
   log_.info("agent_started", {{"pid", ::getpid()}, {"socket", options_.socket_path}});
+  consider_solitude();
   coordinator_->start();
   while (!ending_) {
     try {
@@ -51,29 +63,6 @@ Status Agent::run() {
       log_.error("handler_failed", {{"cause", problem.what()}});
     }
   }
-  return {};
-}
-
-Status Agent::watch_parent() {
-  if (options_.parent_pid == 0) return {};
-  const std::string subject = "parent " + std::to_string(options_.parent_pid);
-  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, options_.parent_pid, 0));
-  if (fd < 0) return fail_errno("pidfd_open", subject);
-  boost::system::error_code error;
-  parent_.assign(fd, error);
-  if (error) return fail("watch", subject, error.message(), error.value());
-  parent_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](auto failed) {
-    if (!failed) end("the parent is gone");
-  });
-  return {};
-}
-
-Status Agent::report_ready() {
-  if (options_.ready_fd < 0) return {};
-  static constexpr char kReady[] = "ready\n";
-  if (::write(options_.ready_fd, kReady, sizeof kReady - 1) < 0)
-    return fail_errno("write", "ready descriptor " + std::to_string(options_.ready_fd));
-  ::close(options_.ready_fd);
   return {};
 }
 
@@ -92,6 +81,30 @@ void Agent::handle(const Event& event) {
     std::visit([this](const auto& one) { perform(one); }, action);
     if (ending_) return;
   }
+  if (std::holds_alternative<RankHello>(event) || std::holds_alternative<RankClosed>(event)) {
+    solitude_.ranks(state_.ranks(), std::chrono::steady_clock::now());
+    consider_solitude();
+  }
+}
+
+void Agent::coordinator_is(Solitude::Coordinator state) {
+  solitude_.coordinator(state, std::chrono::steady_clock::now());
+  consider_solitude();
+}
+
+void Agent::consider_solitude() {
+  const auto ends_at = solitude_.ends_at();
+  if (!ends_at) {
+    solitary_.cancel();
+    return;
+  }
+  solitary_.expires_at(*ends_at);
+  solitary_.async_wait([this](auto error) {
+    // A handler that was on its way when things changed finds that here.
+    const auto still = solitude_.ends_at();
+    if (!error && still && *still <= std::chrono::steady_clock::now())
+      end("no rank and no coordinator is left");
+  });
 }
 
 void Agent::perform(const ToRank& action) { shims_.send(action.rank, action.order); }
@@ -141,14 +154,31 @@ void Agent::perform(const AnswerHoldUp& action) {
   wire::HoldUpAnswer answer;
   answer.generation = action.query.generation;
   answer.query = action.query.query;
-  for (const std::int32_t rank : action.query.ranks) {
+  for (const std::int32_t rank : action.awaited) {
     wire::RankActivity activity;
-    if (shims_.activity(rank, activity)) answer.ranks.push_back(std::move(activity));
+    if (!shims_.activity(rank, activity)) continue;
+    ++answer.awaited;
+    if (!activity.inside.empty()) ++answer.blocked;
+    if (answer.ranks.size() < kRanksNamed) answer.ranks.push_back(std::move(activity));
   }
   coordinator_->send(answer);
 }
 
+void Agent::perform(const CallForNews&) {
+  // Behind the handlers that are ready now.
+  boost::asio::post(io_, [this] { handle(NewsDue{}); });
+}
+
 void Agent::perform(const EndAgent& action) { end(action.reason); }
+
+// A newer start of the job has taken over: what runs here is a second copy of it.
+void Agent::superseded() {
+  if (ending_) return;
+  const std::vector<int> pids = shims_.pids();
+  log_.error("superseded", {{"ours", options_.incarnation}, {"ranks_killed", pids.size()}});
+  for (const int pid : pids) ::kill(pid, SIGKILL);
+  end("a newer start of the job has taken over");
+}
 
 void Agent::end(const std::string& reason) {
   if (ending_) return;
@@ -157,6 +187,7 @@ void Agent::end(const std::string& reason) {
   handle(CoordinatorLost{});
   ending_ = true;
   coordinator_->stop();
+  solitary_.cancel();
   worker_.drop(false);
   boost::asio::post(io_, [this] {
     shims_.close();

@@ -1,8 +1,8 @@
 // Agent: the relay between a node's shims and the coordinator, with its snapshots.
 //
 // Purpose: feeds RelayState with what sockets and the snapshot worker report and
-//   carries out its actions. Ends when the coordinator says so, when the parent
-//   (`ckpt-coord run`) is gone, or by SIGTERM or SIGINT.
+//   carries out its actions. Ends when the coordinator says so, when neither
+//   ranks nor a coordinator are left (solitude.hpp), or by SIGTERM or SIGINT.
 // Ownership: owns everything of this process. Threads: run() in one thread; the
 //   snapshot worker has its own.
 // Errors: what stops it from starting is returned; everything later is logged.
@@ -10,24 +10,27 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/relay/coordinator_link.hpp"
+#include "agent/relay/incarnation_watch.hpp"
+#include "agent/relay/node_directory.hpp"
 #include "agent/relay/relay_state.hpp"
 #include "agent/relay/shim_listener.hpp"
 #include "agent/relay/snapshot_worker.hpp"
+#include "agent/relay/solitude.hpp"
 
 namespace ckpt::relay {
 
 struct AgentOptions {
   std::string job_directory;
   std::string socket_path;
-  int parent_pid = 0;   // 0: none to watch
-  int ready_fd = -1;    // "ready\n" is written to it when the socket listens
+  int lock_fd = -1;  // the node's lock, inherited from a rank; -1: to be taken
+  std::string incarnation;  // "JOB-ID:NUMBER"; "": not known, nothing is fenced
   bool skip_descriptors = false;
 };
 
@@ -37,8 +40,6 @@ class Agent {
   Status run();
 
  private:
-  Status watch_parent();
-  Status report_ready();
   void watch_signals();
   void handle(const Event& event);
   void perform(const ToRank& action);
@@ -48,19 +49,25 @@ class Agent {
   void perform(const DropSnapshot& action);
   void perform(const AnswerHoldUp& action);
   void perform(const EndAgent& action);
+  void perform(const CallForNews& action);
   void tick();
+  void consider_solitude();
+  void coordinator_is(Solitude::Coordinator state);
+  void superseded();
   void end(const std::string& reason);
 
   AgentOptions options_;
   EventLog& log_;
+  std::optional<NodeDirectory> node_directory_;  // outlives the socket in it
   boost::asio::io_context io_{1};
   RelayState state_;
   ShimListener shims_;
   std::shared_ptr<CoordinatorLink> coordinator_;
   boost::asio::signal_set signals_;
-  boost::asio::posix::stream_descriptor parent_;
-  boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer ticker_, solitary_;
+  Solitude solitude_{std::chrono::steady_clock::now()};
   bool ending_ = false;
+  IncarnationWatch incarnation_;
   SnapshotWorker worker_;  // last: its thread reports to the others
 };
 

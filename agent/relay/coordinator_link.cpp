@@ -1,162 +1,181 @@
 #include "agent/relay/coordinator_link.hpp"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/write.hpp>
-#include <chrono>
-#include <nlohmann/json.hpp>
 
-#include "agent/proc/proc_file.hpp"
+#include "format/wire/coordinator_file.hpp"
 
 namespace ckpt::relay {
 namespace {
 
 constexpr int kFirstPauseMs = 50, kLongestPauseMs = 2000;
 
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
-
 }  // namespace
 
 CoordinatorLink::CoordinatorLink(boost::asio::io_context& io, EventLog& log,
-                                 std::string job_directory, Callbacks callbacks)
+                                 std::string job_directory, std::uint64_t incarnation,
+                                 Callbacks callbacks)
     : io_(io),
       log_(log),
       job_directory_(std::move(job_directory)),
+      incarnation_(incarnation),
       callbacks_(std::move(callbacks)),
-      socket_(io),
       resolver_(io),
-      timer_(io) {}
-
-Result<CoordinatorLink::Address> CoordinatorLink::read_address(const std::string& job_directory) {
-  const std::string path = job_directory + "/coordinator.json";
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return fail_errno("lstat", path);
-  if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
-    return fail("read", path, "not a file for our eyes only", EPERM);
-  auto text = proc::read_whole(path);
-  if (!text) return tl::unexpected(text.error());
-  const auto value = nlohmann::json::parse(*text, nullptr, false);
-  if (!value.is_object() || !value.contains("host") || !value["host"].is_string() ||
-      !value.contains("port") || !value["port"].is_number_unsigned() ||
-      !value.contains("secret") || !value["secret"].is_string())
-    return fail("read", path, "no host, port and secret");
-  Address address;
-  address.host = value["host"].get<std::string>();
-  address.port = value["port"].get<std::uint16_t>();
-  address.secret = value["secret"].get<std::string>();
-  return address;
-}
+      timer_(io),
+      watch_(io) {}
 
 void CoordinatorLink::connect() {
   if (stopped_) return;
-  auto address = read_address(job_directory_);
-  if (!address) return retry(address.error().message());
-  const std::uint64_t attempt = ++attempt_;
-  resolver_.async_resolve(
-      address->host, std::to_string(address->port),
-      [self = shared_from_this(), attempt, secret = address->secret](auto error, auto endpoints) {
-        if (self->stopped_ || attempt != self->attempt_) return;
-        if (error) return self->retry("resolve: " + error.message());
-        self->socket_ = boost::asio::ip::tcp::socket(self->io_);
-        boost::asio::async_connect(self->socket_, endpoints,
-                                   [self, attempt, secret](auto failed, const auto&) {
-                                     if (self->stopped_ || attempt != self->attempt_) return;
-                                     if (failed) return self->retry("connect: " + failed.message());
-                                     self->greet(secret);
-                                   });
+  const auto address = wire::read_coordinator_file(job_directory_ + "/coordinator.json");
+  if (!address) return retry(address.error().message(), address.error().code == ENOENT);
+  const auto key = tls::JobKey::from_text(address->key);
+  if (!key) return retry(key.error().message());
+  auto context = tls::make_stream_context(tls::Role::client, *key);
+  if (!context) return retry(context.error().message());
+  const auto attempt = std::make_shared<Attempt>(io_, *context);
+  attempt_ = attempt;
+  const auto places = wire::places_to_try(*address, wire::host_name());
+  places_ = places.size();
+  const std::string place = places[next_place_ % places_];
+  bound(attempt, kConnectTime, "no answer from " + place);
+  resolver_.async_resolve(place, std::to_string(address->port),
+                          [self = shared_from_this(), attempt](auto error, auto endpoints) {
+                            if (!self->is_current(attempt)) return;
+                            if (error) return self->broken("resolve: " + error.message());
+                            boost::asio::async_connect(
+                                attempt->stream.lowest_layer(), endpoints,
+                                [self, attempt](auto failed, const auto&) {
+                                  if (!self->is_current(attempt)) return;
+                                  if (failed) {
+                                    return self->broken("connect: " + failed.message());
+                                  }
+                                  self->secure(attempt);
+                                });
+                          });
+}
+
+void CoordinatorLink::bound(const AttemptPointer& attempt, std::chrono::seconds time,
+                            std::string what) {
+  attempt->deadline.expires_after(time);
+  attempt->deadline.async_wait(
+      [self = shared_from_this(), attempt, what = std::move(what)](auto error) {
+        if (!error && self->is_current(attempt))
+          self->broken("timeout: " + (attempt->secured ? std::string("no welcome") : what));
       });
 }
 
-void CoordinatorLink::retry(const std::string& cause) {
+void CoordinatorLink::secure(const AttemptPointer& attempt) {
+  bound(attempt, kWelcomeTime, "no TLS handshake");
+  boost::system::error_code ignored;
+  attempt->stream.lowest_layer().set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  attempt->stream.async_handshake(
+      boost::asio::ssl::stream_base::client, [self = shared_from_this(), attempt](auto error) {
+        if (!self->is_current(attempt)) return;
+        if (error) return self->broken("handshake: " + tls::handshake_cause(error));
+        if (!tls::knows_key(attempt->stream.native_handle()))
+          return self->broken("handshake: it did not prove to know the key");
+        attempt->secured = true;
+        self->greet(attempt);
+      });
+}
+
+void CoordinatorLink::retry(const std::string& cause, bool ended) {
   if (cause != last_cause_) log_.info("coordinator_unreachable", {{"cause", cause}});
   last_cause_ = cause;
-  pause_ms_ = std::clamp(pause_ms_ * 2, kFirstPauseMs, kLongestPauseMs);
-  timer_.expires_after(std::chrono::milliseconds(pause_ms_));
+  // All its addresses once, then a pause.
+  const bool more = places_ > 1 && next_place_ % places_ != 0;
+  if (!more) pause_ms_ = std::clamp(pause_ms_ * 2, kFirstPauseMs, kLongestPauseMs);
+  timer_.expires_after(std::chrono::milliseconds(more ? 0 : pause_ms_));
   timer_.async_wait([self = shared_from_this()](auto error) {
     if (!error) self->connect();
   });
+  callbacks_.unreachable(ended);
 }
 
-void CoordinatorLink::greet(const std::string& secret) {
-  boost::system::error_code ignored;
-  socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
-  reader_ = wire::FrameReader();
-  outgoing_.clear();
-  welcomed_ = false;
+void CoordinatorLink::greet(const AttemptPointer& attempt) {
   wire::AgentHello hello;
-  hello.secret = secret;
   hello.version = wire::kProtocolVersion;
-  hello.node = host_name();
+  hello.node = wire::host_name();
   hello.pid = ::getpid();
+  hello.incarnation = incarnation_;
   send(hello);
-  read_more();
+  read_more(attempt);
 }
 
-void CoordinatorLink::read_more() {
-  socket_.async_read_some(
-      boost::asio::buffer(incoming_),
-      [self = shared_from_this(), attempt = attempt_](auto error, std::size_t size) {
-        if (self->stopped_ || attempt != self->attempt_) return;
-        if (error) return self->broken(error.message());
-        self->reader_.append({self->incoming_.data(), size});
-        self->take_messages();
+void CoordinatorLink::read_more(const AttemptPointer& attempt) {
+  attempt->stream.async_read_some(
+      boost::asio::buffer(attempt->incoming),
+      [self = shared_from_this(), attempt](auto error, std::size_t size) {
+        if (!self->is_current(attempt)) return;
+        if (error) return self->broken(tls::end_cause(error));
+        self->silence_.heard();
+        attempt->reader.append({attempt->incoming.data(), size});
+        self->take_messages(attempt);
       });
 }
 
-void CoordinatorLink::take_messages() {
-  const std::uint64_t attempt = attempt_;
+void CoordinatorLink::take_messages(const AttemptPointer& attempt) {
   for (;;) {
-    auto next = reader_.next();
+    auto next = attempt->reader.next();
     if (!next) return broken(next.error().message());
     if (!*next) break;
     if (const auto* welcome = std::get_if<wire::AgentWelcome>(&**next)) {
-      if (welcomed_) return broken("a second AgentWelcome");
-      welcomed_ = true;
+      if (attempt->welcomed) return broken("a second AgentWelcome");
+      attempt->welcomed = true;
+      attempt->deadline.cancel();
       pause_ms_ = 0;
       last_cause_.clear();
       log_.info("coordinator_connected", {{"pid", welcome->pid}, {"agent", welcome->agent}});
+      silence_ms_ = welcome->silence_ms;
+      silence_.heard();
+      if (silence_ms_ > 0) watch();
       callbacks_.up();
-    } else if (!welcomed_) {
+    } else if (!attempt->welcomed) {
       return broken("a message before AgentWelcome");
+    } else if (const auto* ping = std::get_if<wire::Ping>(&**next)) {
+      send(wire::Pong{ping->sequence});
     } else {
       callbacks_.said(std::move(**next));
     }
-    if (stopped_ || attempt != attempt_) return;
+    if (!is_current(attempt)) return;
   }
-  read_more();
+  read_more(attempt);
 }
 
 void CoordinatorLink::send(const wire::Message& message) {
-  if (!socket_.is_open()) return;
+  const AttemptPointer attempt = attempt_;
+  if (!attempt || !attempt->secured) return;
   auto bytes = wire::encode(message);
   if (!bytes) return broken(bytes.error().message());
-  outgoing_.push_back(std::move(*bytes));
-  if (outgoing_.size() == 1) write_next();
+  attempt->outgoing.push_back(std::move(*bytes));
+  if (attempt->outgoing.size() == 1) write_next(attempt);
 }
 
-void CoordinatorLink::write_next() {
-  boost::asio::async_write(
-      socket_, boost::asio::buffer(outgoing_.front()),
-      [self = shared_from_this(), attempt = attempt_](auto error, std::size_t) {
-        if (self->stopped_ || attempt != self->attempt_) return;
-        if (error) return self->broken(error.message());
-        self->outgoing_.pop_front();
-        if (!self->outgoing_.empty()) self->write_next();
-      });
+void CoordinatorLink::write_next(const AttemptPointer& attempt) {
+  boost::asio::async_write(attempt->stream, boost::asio::buffer(attempt->outgoing.front()),
+                           [self = shared_from_this(), attempt](auto error, std::size_t) {
+                             if (!self->is_current(attempt)) return;
+                             if (error) return self->broken(tls::end_cause(error));
+                             attempt->outgoing.pop_front();
+                             if (!attempt->outgoing.empty()) self->write_next(attempt);
+                           });
+}
+
+void CoordinatorLink::give_up() {
+  const AttemptPointer attempt = std::exchange(attempt_, nullptr);
+  if (!attempt) return;
+  attempt->deadline.cancel();
+  boost::system::error_code ignored;
+  attempt->stream.lowest_layer().close(ignored);
 }
 
 void CoordinatorLink::broken(const std::string& cause) {
-  ++attempt_;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
-  const bool was_up = std::exchange(welcomed_, false);
+  const bool was_up = attempt_ && attempt_->welcomed;
+  if (!was_up) ++next_place_;
+  give_up();
   if (was_up) {
     log_.warning("coordinator_lost", {{"cause", cause}});
     last_cause_ = cause;
@@ -165,12 +184,24 @@ void CoordinatorLink::broken(const std::string& cause) {
   if (!stopped_) retry(cause);
 }
 
+// A network that was cut leaves the connection open, and the doors of the ranks
+// perhaps closed: so the coordinator's silence ends it here.
+void CoordinatorLink::watch() {
+  watch_.expires_after(std::chrono::milliseconds(silence_ms_ / CoordinatorSilence::kTicksToLose));
+  watch_.async_wait([self = shared_from_this(), attempt = attempt_](auto error) {
+    if (error || !self->is_current(attempt)) return;
+    if (self->silence_.tick())
+      return self->broken("not heard for " + std::to_string(self->silence_ms_) + " ms");
+    self->watch();
+  });
+}
+
 void CoordinatorLink::stop() {
   stopped_ = true;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  give_up();
   resolver_.cancel();
   timer_.cancel();
+  watch_.cancel();
 }
 
 }  // namespace ckpt::relay

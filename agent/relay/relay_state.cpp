@@ -1,6 +1,7 @@
 #include "agent/relay/relay_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ckpt::relay {
 
@@ -8,31 +9,23 @@ std::vector<Action> RelayState::step(const Event& event) {
   Actions actions;
   std::visit([&](const auto& one) { on(one, actions); }, event);
   // Without a coordinator nobody hears: what it must know it is told at its return.
-  if (!coordinator_)
+  if (!coordinator_) {
+    news_.clear();
     std::erase_if(actions,
                   [](const Action& action) { return std::holds_alternative<ToCoordinator>(action); });
+  }
+  tell_news(std::holds_alternative<NewsDue>(event), actions);
   return actions;
 }
 
 // ---- ranks
 
-void RelayState::on(const RankHello& event, Actions& actions) {
+void RelayState::on(const RankHello& event, Actions&) {
   Rank rank;
   rank.hello = event.hello;
   rank.rebuilding = event.hello.epoch > 0;
-  actions.push_back(ToCoordinator{joined(rank)});
-  ranks_[event.hello.rank] = rank;
-}
-
-wire::RankJoined RelayState::joined(const Rank& rank) {
-  wire::RankJoined message;
-  message.rank = rank.hello.rank;
-  message.world_size = rank.hello.world_size;
-  message.pid = rank.hello.pid;
-  message.epoch = rank.hello.epoch;
-  message.generation = rank.hello.generation;
-  message.rebuilding = rank.rebuilding ? 1 : 0;
-  return message;
+  news(News::Kind::joined).joined.push_back(joined(rank));
+  ranks_[event.hello.rank] = std::move(rank);
 }
 
 void RelayState::on(const RankSaid& event, Actions& actions) {
@@ -40,95 +33,87 @@ void RelayState::on(const RankSaid& event, Actions& actions) {
   std::visit([&](const auto& frame) { said(event.rank, frame, actions); }, event.frame);
 }
 
-void RelayState::on(const RankClosed& event, Actions& actions) {
-  if (ranks_.erase(event.rank) == 0) return;
-  clocks_.erase(event.rank);
-  markers_.erase(event.rank);
-  actions.push_back(ToCoordinator{wire::RankGone{event.rank, event.how}});
+void RelayState::on(const RankClosed& event, Actions&) { forget(event.rank, event.how); }
+
+// Its news aborts a generation that still needs it: nothing is reported without it.
+bool RelayState::forget(std::int32_t number, const std::string& how) {
+  const auto found = ranks_.find(number);
+  if (found == ranks_.end()) return false;
+  const Rank& rank = found->second;
+  if (awaiting_ != Awaiting::nothing && rank.takes_part && !rank.answered) --unanswered_;
+  ranks_.erase(found);
+  news(News::Kind::gone).gone.push_back({number, how});
+  return true;
 }
 
-void RelayState::said(std::int32_t rank, const ClocksFrame& frame, Actions& actions) {
+void RelayState::said(std::int32_t number, const ClocksFrame& frame, Actions& actions) {
   // A rank that answers has rebuilt its MPI state; after this agent's start it
   // does not say REBUILT again.
-  ranks_[rank].rebuilding = false;
-  if (!current(frame.generation) || phase_ != Phase::cutting) return;
-  clocks_[rank] = frame.clocks;
-  report_clocks_when_all(actions);
-}
-
-void RelayState::report_clocks_when_all(Actions& actions) {
-  if (clocks_reported_ || clocks_.size() < ranks_.size()) return;
-  clocks_reported_ = true;
-  std::map<std::uint64_t, wire::Clock> highest;
-  wire::Clocks message;
-  message.generation = generation_;
-  for (const auto& [rank, clocks] : clocks_) {
-    message.ranks.push_back(rank);
-    for (const ckpt_clock& clock : clocks) {
-      wire::Clock& entry = highest[clock.gid];
-      entry.gid = clock.gid;
-      entry.count = std::max(entry.count, clock.count);
-      entry.members = clock.members;
-      ++entry.reporters;
-    }
+  Rank& rank = ranks_[number];
+  rank.rebuilding = false;
+  if (!current(frame.generation) || awaiting_ != Awaiting::clocks || rank.answered) return;
+  rank.gids.clear();
+  for (const ckpt_clock& clock : frame.clocks) {
+    if (clock.members < 2) continue;  // a collective with oneself concerns nobody else
+    rank.gids.push_back(clock.gid);
+    wire::Clock& entry = clocks_[clock.gid];
+    entry.gid = clock.gid;
+    entry.count = std::max(entry.count, clock.count);
+    entry.members = clock.members;
+    ++entry.reporters;
   }
-  for (const auto& [gid, clock] : highest) message.clocks.push_back(clock);
-  actions.push_back(ToCoordinator{std::move(message)});
+  std::sort(rank.gids.begin(), rank.gids.end());
+  answered(rank, Awaiting::clocks, actions);
 }
 
-void RelayState::said(std::int32_t rank, const LevelFrame& frame, Actions& actions) {
-  if (!current(frame.generation)) return;
-  actions.push_back(ToCoordinator{wire::Level{generation_, frame.version, {rank}}});
+void RelayState::said(std::int32_t number, const LevelFrame& frame, Actions& actions) {
+  if (!current(frame.generation) || frame.version != version_) return;
+  answered(ranks_[number], Awaiting::level, actions);
 }
 
+// Only what is beyond all that this node knows: where another rank passed the
+// same target before, the new one is on its way.
 void RelayState::said(std::int32_t rank, const RaiseFrame& frame, Actions& actions) {
   if (!current(frame.generation)) return;
-  wire::Raise message;
-  message.generation = generation_;
-  message.rank = rank;
-  for (const ckpt_clock& clock : frame.clocks)
+  wire::Raise message{generation_, rank, {}};
+  for (const ckpt_clock& clock : frame.clocks) {
+    if (clock.members < 2) continue;
+    wire::Clock& known = clocks_[clock.gid];
+    if (clock.count <= known.count) continue;
+    known.count = clock.count;
     message.clocks.push_back({clock.gid, clock.count, clock.members, 0});
-  actions.push_back(ToCoordinator{std::move(message)});
-}
-
-void RelayState::said(std::int32_t rank, const SentFrame& frame, Actions& actions) {
-  if (!current(frame.generation) || phase_ != Phase::cutting) return;
-  markers_[rank] = frame.markers;
-  report_sent_when_all(actions);
-}
-
-void RelayState::report_sent_when_all(Actions& actions) {
-  if (sent_reported_ || markers_.size() < ranks_.size()) return;
-  sent_reported_ = true;
-  wire::Sent message;
-  message.generation = generation_;
-  for (const auto& [rank, markers] : markers_) {
-    message.ranks.push_back(rank);
-    for (const ckpt_marker& marker : markers)
-      message.channels.push_back({rank, marker.peer, marker.count});
   }
-  actions.push_back(ToCoordinator{std::move(message)});
+  if (!message.clocks.empty()) actions.push_back(ToCoordinator{std::move(message)});
 }
 
-void RelayState::said(std::int32_t rank, const DrainedFrame& frame, Actions& actions) {
+void RelayState::said(std::int32_t number, const SentFrame& frame, Actions& actions) {
+  Rank& rank = ranks_[number];
+  if (!current(frame.generation) || awaiting_ != Awaiting::markers || rank.answered) return;
+  rank.sent = frame.markers;
+  std::sort(rank.sent.begin(), rank.sent.end(),
+            [](const ckpt_marker& a, const ckpt_marker& b) { return a.peer < b.peer; });
+  answered(rank, Awaiting::markers, actions);
+}
+
+void RelayState::said(std::int32_t number, const DrainedFrame& frame, Actions& actions) {
   if (!current(frame.generation)) return;
-  ranks_[rank].drained = frame;
-  actions.push_back(ToCoordinator{
-      wire::Drained{generation_, rank, frame.logged_messages, frame.logged_bytes}});
+  Rank& rank = ranks_[number];
+  rank.drained = frame;
+  answered(rank, Awaiting::drained, actions);
 }
 
-void RelayState::said(std::int32_t rank, const RebuiltFrame& frame, Actions& actions) {
+void RelayState::said(std::int32_t rank, const RebuiltFrame& frame, Actions&) {
   ranks_[rank].rebuilding = false;
-  actions.push_back(ToCoordinator{wire::Rebuilt{rank, frame.generation}});
+  news(News::Kind::rebuilt, frame.generation).ranks.push_back(rank);
 }
 
-void RelayState::said(std::int32_t rank, const FinalizingFrame&, Actions& actions) {
-  ranks_[rank].finalizing = true;
-  actions.push_back(ToCoordinator{wire::Finalizing{rank}});
+void RelayState::said(std::int32_t rank, const FinalizingFrame&, Actions&) {
+  if (std::exchange(ranks_[rank].finalizing, true)) return;
+  news(News::Kind::finalizing).ranks.push_back(rank);
 }
 
 void RelayState::said(std::int32_t rank, const CannotFrame& frame, Actions& actions) {
-  if (phase_ == Phase::idle) return;
+  if (phase_ == Phase::idle || std::exchange(refused_, true)) return;
   actions.push_back(ToCoordinator{
       wire::Refused{generation_, rank, "rank " + std::to_string(rank) + ": " + frame.text}});
 }
@@ -137,10 +122,12 @@ void RelayState::said(std::int32_t rank, const CannotFrame& frame, Actions& acti
 
 void RelayState::on(const CoordinatorUp&, Actions& actions) {
   coordinator_ = true;
-  for (const auto& [number, rank] : ranks_) {
-    actions.push_back(ToCoordinator{joined(rank)});
-    if (rank.finalizing) actions.push_back(ToCoordinator{wire::Finalizing{number}});
-  }
+  news_.clear();
+  for (const auto& [number, rank] : ranks_)
+    news(News::Kind::joined).joined.push_back(joined(rank));
+  for (const auto& [number, rank] : ranks_)
+    if (rank.finalizing) news(News::Kind::finalizing).ranks.push_back(number);
+  tell_news(true, actions);
 }
 
 void RelayState::on(const CoordinatorLost&, Actions& actions) {
@@ -166,61 +153,84 @@ void RelayState::give_up(Actions& actions) {
   if (phase_ == Phase::cutting || phase_ == Phase::freezing || phase_ == Phase::frozen)
     order_all({CKPT_FRAME_RESUME}, actions);
   if (phase_ != Phase::cutting) actions.push_back(DropSnapshot{generation_, false});
+  end_generation();
+}
+
+void RelayState::end_generation() {
   phase_ = Phase::idle;
+  awaiting_ = Awaiting::nothing;
+  clocks_.clear();
+  for (auto& [number, rank] : ranks_) {
+    Markers().swap(rank.sent);
+    Markers().swap(rank.expected);
+  }
 }
 
 void RelayState::told(const wire::Quiesce& message, Actions& actions) {
   if (phase_ != Phase::idle) give_up(actions);
   phase_ = Phase::cutting;
   generation_ = message.generation;
+  version_ = 0;
+  refused_ = false;
   clocks_.clear();
-  markers_.clear();
-  clocks_reported_ = sent_reported_ = false;
-  for (auto& [number, rank] : ranks_) rank.drained = {};
+  for (auto& [number, rank] : ranks_) {
+    rank.takes_part = true;
+    rank.drained = {};
+  }
   order_all({CKPT_FRAME_QUIESCE}, actions);
-  report_clocks_when_all(actions);  // a node without ranks
+  await(Awaiting::clocks, actions);
 }
 
 void RelayState::told(const wire::Targets& message, Actions& actions) {
-  if (!current(message.generation)) return;
-  ShimOrder order{CKPT_FRAME_TARGETS};
-  order.version = message.version;
-  for (const wire::Clock& clock : message.clocks)
-    order.clocks.push_back({clock.gid, clock.count, clock.members, 0});
-  order_all(order, actions);
+  if (!current(message.generation) || phase_ != Phase::cutting) return;
+  version_ = message.version;
+  for (const wire::Clock& clock : message.clocks) {
+    wire::Clock& known = clocks_[clock.gid];
+    known.count = std::max(known.count, clock.count);
+  }
+  for (const auto& [number, rank] : ranks_) {
+    ShimOrder order{CKPT_FRAME_TARGETS, generation_, version_, {}, {}};
+    for (const wire::Clock& clock : message.clocks) {
+      // One that not all members have listed may be about to be made anywhere.
+      const bool meant = clock.reporters < clock.members ||
+                         std::binary_search(rank.gids.begin(), rank.gids.end(), clock.gid);
+      if (meant) order.clocks.push_back({clock.gid, clock.count, clock.members, 0});
+    }
+    actions.push_back(ToRank{number, std::move(order)});
+  }
+  await(Awaiting::level, actions);
 }
 
 void RelayState::told(const wire::Release& message, Actions& actions) {
-  if (!current(message.generation)) return;
-  for (const auto& [number, rank] : ranks_) {
-    const bool meant = message.ranks.empty() ||
-                       std::find(message.ranks.begin(), message.ranks.end(), number) !=
-                           message.ranks.end();
-    if (meant) actions.push_back(ToRank{number, {CKPT_FRAME_RELEASE, generation_}});
-  }
+  if (current(message.generation)) order_all({CKPT_FRAME_RELEASE}, actions);
 }
 
 void RelayState::told(const wire::Cut& message, Actions& actions) {
-  if (!current(message.generation)) return;
+  if (!current(message.generation) || phase_ != Phase::cutting) return;
   order_all({CKPT_FRAME_CUT}, actions);
-  report_sent_when_all(actions);
+  await(Awaiting::markers, actions);
 }
 
 void RelayState::told(const wire::Drain& message, Actions& actions) {
-  if (!current(message.generation)) return;
-  std::map<std::int32_t, std::vector<ckpt_marker>> expected;
-  for (const wire::Channel& channel : message.channels)
-    expected[channel.destination].push_back({channel.source, 0, channel.count});
-  for (const auto& [number, rank] : ranks_) {
-    ShimOrder order{CKPT_FRAME_DRAIN, generation_};
-    order.markers = expected[number];
+  if (!current(message.generation) || phase_ != Phase::cutting) return;
+  message.channels.for_each([&](const wire::Channel& channel) {
+    const auto found = ranks_.find(channel.destination);
+    if (found != ranks_.end())
+      found->second.expected.push_back({channel.source, 0, channel.count});
+  });
+  if (message.more != 0) return;
+  for (auto& [number, rank] : ranks_) {
+    ShimOrder order{CKPT_FRAME_DRAIN, generation_, 0, {}, {}};
+    order.markers.swap(rank.expected);
     actions.push_back(ToRank{number, std::move(order)});
   }
+  await(Awaiting::drained, actions);
 }
 
 void RelayState::told(const wire::Snapshot& message, Actions& actions) {
   if (!current(message.generation) || phase_ != Phase::cutting) return;
   phase_ = Phase::freezing;
+  settle();
   Freeze freeze{message, {}};
   for (const auto& [number, rank] : ranks_)
     freeze.ranks.push_back({number, rank.drained.logged_messages, rank.drained.logged_bytes});
@@ -258,8 +268,7 @@ void RelayState::on(const SnapshotFailed& event, Actions& actions) {
   std::string text = event.cause;
   if (event.rank >= 0) text = "rank " + std::to_string(event.rank) + ": " + text;
   // The doors stay closed until the coordinator's Aborted: it answers at once.
-  if (event.vanished && ranks_.erase(event.rank) > 0)
-    actions.push_back(ToCoordinator{wire::RankGone{event.rank, "its process is gone"}});
+  if (event.vanished) forget(event.rank, "its process is gone");
   else
     actions.push_back(ToCoordinator{wire::Refused{generation_, event.rank, text}});
 }
@@ -267,7 +276,7 @@ void RelayState::on(const SnapshotFailed& event, Actions& actions) {
 void RelayState::told(const wire::Committed& message, Actions& actions) {
   if (!current(message.generation)) return;
   actions.push_back(DropSnapshot{generation_, true});
-  phase_ = Phase::idle;
+  end_generation();
 }
 
 void RelayState::told(const wire::Aborted& message, Actions& actions) {
@@ -275,7 +284,13 @@ void RelayState::told(const wire::Aborted& message, Actions& actions) {
 }
 
 void RelayState::told(const wire::HoldUpQuery& message, Actions& actions) {
-  actions.push_back(AnswerHoldUp{message});
+  if (!current(message.generation)) return;
+  AnswerHoldUp answer{message, {}};
+  if (awaiting_ != Awaiting::nothing) {
+    for (const auto& [number, rank] : ranks_)
+      if (rank.takes_part && !rank.answered) answer.awaited.push_back(number);
+  }
+  actions.push_back(std::move(answer));
 }
 
 void RelayState::told(const wire::Shutdown& message, Actions& actions) {

@@ -1,9 +1,10 @@
 // RelayState: what the agent decides, without sockets, processes or clocks.
 //
 // Purpose: one step function from an event to actions. It aggregates what the
-//   node's shims say for the coordinator, spreads what the coordinator says to
-//   them, starts and drops snapshots, and opens the doors of all ranks whenever a
-//   generation ends early or the coordinator is lost.
+//   node's shims say for the coordinator (one message a node and state, whatever
+//   the number of ranks), spreads what the coordinator says to them, starts and
+//   drops snapshots, and opens the doors of all ranks whenever a generation ends
+//   early or the coordinator is lost.
 // Ownership: values; it knows ranks by number only.
 // Threads: one at a time.
 // Errors: frames and messages about another generation crossed with an abort and
@@ -60,8 +61,11 @@ struct SnapshotFailed {
 struct WriteProgress {
   std::uint64_t bytes_done = 0, bytes_total = 0;
 };
+// What CallForNews asked for.
+struct NewsDue {};
 using Event = std::variant<RankHello, RankSaid, RankClosed, CoordinatorUp, CoordinatorLost,
-                           CoordinatorSaid, Frozen, Written, SnapshotFailed, WriteProgress>;
+                           CoordinatorSaid, Frozen, Written, SnapshotFailed, WriteProgress,
+                           NewsDue>;
 
 // ---- actions
 
@@ -90,12 +94,17 @@ struct DropSnapshot {
 };
 struct AnswerHoldUp {
   wire::HoldUpQuery query;
+  std::vector<std::int32_t> awaited;
 };
+// Feed NewsDue once what is ready now has been read: ranks that come and go at
+// the same time are then one message.
+struct CallForNews {};
 struct EndAgent {
   std::string reason;
 };
 using Action =
-    std::variant<ToRank, ToCoordinator, Freeze, Write, DropSnapshot, AnswerHoldUp, EndAgent>;
+    std::variant<ToRank, ToCoordinator, Freeze, Write, DropSnapshot, AnswerHoldUp, EndAgent,
+                 CallForNews>;
 
 class RelayState {
  public:
@@ -104,13 +113,23 @@ class RelayState {
   enum class Phase { idle, cutting, freezing, frozen, writing, written };
   Phase phase() const { return phase_; }
   std::uint64_t generation() const { return generation_; }
+  std::size_t ranks() const { return ranks_.size(); }
 
  private:
+  using Markers = std::vector<ckpt_marker>;  // ascending by peer
   struct Rank {
     ckpt_hello hello{};
     bool rebuilding = false, finalizing = false;
+    bool takes_part = false;  // was there at QUIESCE
+    bool answered = false;    // what `awaiting_` says
+    std::vector<std::uint64_t> gids;  // of its communicators, ascending
+    Markers sent;      // answer to CUT
+    Markers settled;   // what had been sent at the last drain: it all arrived
+    Markers expected;  // DRAIN, being gathered
     DrainedFrame drained;
   };
+  // What the ranks that take part owe now.
+  enum class Awaiting : std::uint8_t { nothing, clocks, level, markers, drained };
   using Actions = std::vector<Action>;
 
   void on(const RankHello& event, Actions& actions);
@@ -123,6 +142,7 @@ class RelayState {
   void on(const Written& event, Actions& actions);
   void on(const SnapshotFailed& event, Actions& actions);
   void on(const WriteProgress& event, Actions& actions);
+  void on(const NewsDue&, Actions&) {}  // step() does it
 
   // Frames of a rank.
   void said(std::int32_t rank, const ClocksFrame& frame, Actions& actions);
@@ -153,18 +173,42 @@ class RelayState {
     return phase_ != Phase::idle && generation == generation_;
   }
   void order_all(ShimOrder order, Actions& actions) const;
+  bool forget(std::int32_t number, const std::string& how);  // false: not there
   void give_up(Actions& actions);
-  void report_clocks_when_all(Actions& actions);
-  void report_sent_when_all(Actions& actions);
-  static wire::RankJoined joined(const Rank& rank);
+  void end_generation();
+  void await(Awaiting what, Actions& actions);
+  // The rank has answered; when it was the last, the node reports.
+  void answered(Rank& rank, Awaiting what, Actions& actions);
+  void report(Actions& actions);
+  void report_clocks(Actions& actions);
+  void report_sent(Actions& actions);
+  void report_drained(Actions& actions) const;
+  void settle();
+
+  // Ranks coming and going, gathered; what follows on another kind is another one.
+  struct News {
+    enum class Kind : std::uint8_t { joined, gone, rebuilt, finalizing } kind = Kind::joined;
+    std::vector<wire::JoinedRank> joined;
+    std::vector<wire::GoneRank> gone;
+    std::vector<std::int32_t> ranks;
+    std::uint64_t generation = 0;  // rebuilt
+  };
+  News& news(News::Kind kind, std::uint64_t generation = 0);
+  void tell_news(bool due, Actions& actions);
+  static wire::Message message_of(News news);
+  static wire::JoinedRank joined(const Rank& rank);
 
   std::map<std::int32_t, Rank> ranks_;
+  std::vector<News> news_;
+  bool news_called_ = false;
   bool coordinator_ = false;
   Phase phase_ = Phase::idle;
   std::uint64_t generation_ = 0;
-  std::map<std::int32_t, std::vector<ckpt_clock>> clocks_;   // answers to QUIESCE
-  std::map<std::int32_t, std::vector<ckpt_marker>> markers_;  // answers to CUT
-  bool clocks_reported_ = false, sent_reported_ = false;
+  Awaiting awaiting_ = Awaiting::nothing;
+  std::size_t unanswered_ = 0;       // of those that take part
+  std::uint64_t version_ = 0;        // of the last targets
+  std::map<std::uint64_t, wire::Clock> clocks_;  // by gid: the highest known here
+  bool refused_ = false;             // this generation; once is enough
 };
 
 }  // namespace ckpt::relay

@@ -8,45 +8,24 @@
 #include "agent/relay/shim_connection.hpp"
 
 namespace ckpt::relay {
-namespace {
-
-Status prepare_directory(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0) return {};
-  const std::string directory = path.substr(0, slash);
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return fail_errno("mkdir", directory);
-  struct stat status {};
-  if (::lstat(directory.c_str(), &status) != 0) return fail_errno("lstat", directory);
-  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid())
-    return fail("use", directory, "not a directory of ours", EPERM);
-  if ((status.st_mode & 022) != 0)
-    return fail("use", directory, "others may write to it", EPERM);
-  return {};
-}
-
-}  // namespace
-
 ShimListener::ShimListener(boost::asio::io_context& io, EventLog& log, Callbacks callbacks)
     : io_(io), log_(log), callbacks_(std::move(callbacks)), acceptor_(io) {}
 
 ShimListener::~ShimListener() { close(); }
 
 Status ShimListener::listen(const std::string& path) {
-  if (auto done = prepare_directory(path); !done) return done;
-  // A socket left by an agent that was killed; a living one has another path.
+  // A socket left by an agent that was killed: a living one would hold the lock.
   ::unlink(path.c_str());
   boost::system::error_code error;
   acceptor_.open(boost::asio::local::stream_protocol(), error);
   if (error) return fail("socket", path, error.message(), error.value());
-  const mode_t mask = ::umask(0177);
+  // The socket's file takes this mode from its first moment on, umask or not.
+  if (::fchmod(acceptor_.native_handle(), 0600) != 0) return fail_errno("fchmod", path);
   try {
     acceptor_.bind(boost::asio::local::stream_protocol::endpoint(path), error);
   } catch (const std::exception& problem) {  // the path is too long
-    ::umask(mask);
     return fail("bind", path, problem.what(), ENAMETOOLONG);
   }
-  ::umask(mask);
   if (error) return fail("bind", path, error.message(), error.value());
   path_ = path;
   acceptor_.listen(boost::asio::socket_base::max_listen_connections, error);
@@ -74,6 +53,7 @@ bool ShimListener::welcome(const std::shared_ptr<ShimConnection>& connection,
     connection->close();
     return false;
   };
+  if (connection->facts.pid <= 0) return reject("its process cannot be seen from here");
   if (hello.version != CKPT_SHIM_CHANNEL_VERSION)
     return reject("it speaks version " + std::to_string(hello.version));
   if (hello.rank < 0 || hello.rank >= hello.world_size) return reject("not a rank of its world");
@@ -113,6 +93,13 @@ void ShimListener::send(std::int32_t rank, const ShimOrder& order) {
 const ShimListener::RankFacts* ShimListener::facts(std::int32_t rank) const {
   const auto found = ranks_.find(rank);
   return found == ranks_.end() ? nullptr : &found->second->facts;
+}
+
+std::vector<int> ShimListener::pids() const {
+  std::vector<int> all;
+  for (const auto& [rank, connection] : ranks_)
+    if (connection->facts.pid > 0) all.push_back(connection->facts.pid);
+  return all;
 }
 
 bool ShimListener::activity(std::int32_t rank, wire::RankActivity& activity) const {

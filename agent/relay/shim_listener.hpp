@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/relay/shim_frames.hpp"
 #include "agent/relay/status_page.hpp"
@@ -37,8 +38,7 @@ class ShimListener {
   ShimListener(const ShimListener&) = delete;
   ShimListener& operator=(const ShimListener&) = delete;
 
-  // Makes the socket (0600); its directory is made 0700 if it is missing, and
-  // must be ours.
+  // Makes the socket (0600), in a directory that is ours alone.
   Status listen(const std::string& path);
   void close();
 
@@ -50,6 +50,7 @@ class ShimListener {
     std::pair<std::uint64_t, std::uint64_t> status_file;
   };
   const RankFacts* facts(std::int32_t rank) const;
+  std::vector<int> pids() const;  // of the ranks that are connected
   bool activity(std::int32_t rank, wire::RankActivity& activity) const;
 
  private:

@@ -1,5 +1,6 @@
 #include "agent/relay/status_page.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -17,11 +18,14 @@ static_assert(sizeof(ckpt_status_page) <= kPage);
 
 Result<StatusPage> StatusPage::make() {
   StatusPage page;
-  page.memory_.reset(::memfd_create("ckpt-status", MFD_CLOEXEC));
+  page.memory_.reset(::memfd_create("ckpt-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!page.memory_) return fail_errno("memfd_create", "status page");
   struct stat status {};
   if (::ftruncate(page.memory_.get(), kPage) != 0 || ::fstat(page.memory_.get(), &status) != 0)
     return fail_errno("ftruncate", "status page");
+  // A rank that shrank it would end the agent with SIGBUS at the next look.
+  if (::fcntl(page.memory_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return fail_errno("seal", "status page");
   page.file_ = {status.st_dev, status.st_ino};
   void* mapped = ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, page.memory_.get(), 0);
   if (mapped == MAP_FAILED) return fail_errno("mmap", "status page");

@@ -9,6 +9,8 @@
 
 #include "agent/restore/rank_restore.hpp"
 #include "agent/restorer/restore_plan.h"
+#include "format/posix/cache_directory.hpp"
+#include "format/wire/restart_progress.h"
 
 namespace {
 
@@ -23,12 +25,6 @@ std::string own_directory() {
   if (length <= 0) return ".";
   const std::string whole(path, static_cast<std::size_t>(length));
   return whole.substr(0, whole.rfind('/'));
-}
-
-// Where the shim puts rewritten libraries when it is told no other place.
-std::string cache_directory() {
-  const std::string given = environment("CKPT_CACHE_DIR");
-  return given.empty() ? "/tmp/ckpt-coord-" + std::to_string(::geteuid()) : given;
 }
 
 int complain(int rank, const ckpt::Error& error, int exit_code) {
@@ -61,8 +57,10 @@ int main(int argc, char** argv) {
   ckpt::restore::RestoreOptions options;
   options.identity = *identity;
   options.parts_dir = own_directory();
-  options.cache_dir = cache_directory();
+  options.cache_dir = ckpt::cache_directory();
   options.agent_socket = environment("CKPT_AGENT_SOCKET");
+  const std::string job = environment("CKPT_JOB_DIR");
+  if (!job.empty()) options.progress_file = job + "/" CKPT_RESTART_PROGRESS_FILE;
   options.fault_stage = environment("CKPT_FAULT");
   options.accept_changed_files = accept_changed_files;
   const auto failure = ckpt::restore::restore_rank(options);

@@ -20,7 +20,9 @@
 #include "fmt/format.h"
 #include "format/image/generation_reader.hpp"
 #include "format/image/generation_writer.hpp"
+#include "format/posix/patient_file_system.hpp"
 #include "format/posix/try.hpp"
+#include "format/posix/unique_fd.hpp"
 
 extern char** environ;
 
@@ -37,7 +39,11 @@ struct RankRecords {
 };
 
 Result<RankRecords> read_records(const RankIdentity& identity) {
-  auto reader = CKPT_TRY(image::GenerationReader::open(identity.image));
+  // Under mpirun: `restart` has seen them; here they may be seen later.
+  const bool seen_elsewhere = identity.world_size >= 0;
+  PatientFileSystem files(linux_file_system(), seen_elsewhere ? PatientFileSystem::kSharedStorage
+                                                              : std::chrono::milliseconds(0));
+  auto reader = CKPT_TRY(image::GenerationReader::open(identity.image, files));
   RankRecords records;
   records.job = reader.job();
   CKPT_TRY(check_world_size(identity, records.job));
@@ -48,6 +54,13 @@ Result<RankRecords> read_records(const RankIdentity& identity) {
   records.image = std::move(*image);
   records.checksums = std::move(*checksums);
   return records;
+}
+
+// The node a rank was on: host names may be equal, and a file of one node's ranks
+// may have been made one with others' (export).
+std::string origin_of(const image::RankImage& image) {
+  const std::string text = image.host + "/" + base_name_of(image.payload_file);
+  return fmt::format("{:016x}", image::block_checksum(text.data(), text.size()));
 }
 
 Result<int> stage_number(const std::string& name) {
@@ -122,7 +135,16 @@ class Planner {
     plan_->fault_stage = stage;
     // Not a parked one: the restorer keeps it to the end.
     plan_->message_fd = ::fcntl(2, F_DUPFD_CLOEXEC, first_parking_number(process()));
+    plan_->progress_fd = open_progress();
     return {};
+  }
+
+  // Not a parked one either. Without it nobody sees how far this rank is.
+  int open_progress() const {
+    if (options_.progress_file.empty()) return -1;
+    const UniqueFd file(
+        ::open(options_.progress_file.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    return file ? ::fcntl(file.get(), F_DUPFD_CLOEXEC, first_parking_number(process())) : -1;
   }
 
   Status plan_machine() {
@@ -141,11 +163,15 @@ class Planner {
     region_options.accept_changed_files = options_.accept_changed_files;
     if (records_.image.restart_block != 0)
       region_options.sharing_token = options_.identity.sharing_token;
+    region_options.origin = origin_of(records_.image);
     CKPT_TRY(plan_regions(records_.image, region_options, scratch_, files_, warnings_, *plan_));
     CKPT_TRY(plan_runs(records_.image, records_.checksums, image::kChecksumBlockPages, scratch_,
                        *plan_));
-    auto payload = CKPT_TRY(files_.open(records_.image.payload_file, O_RDONLY));
-    plan_->payload_fd = payload;
+    // Past the page cache: pages read once need not push out others.
+    auto payload = files_.open(records_.image.payload_file, O_RDONLY | O_DIRECT);
+    if (!payload && payload.error().code == EINVAL)
+      payload = files_.open(records_.image.payload_file, O_RDONLY);
+    plan_->payload_fd = CKPT_TRY(std::move(payload));
     return {};
   }
 

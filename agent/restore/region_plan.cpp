@@ -12,6 +12,7 @@
 
 #include "agent/restore/shared_memory.hpp"
 #include "fmt/format.h"
+#include "format/image/generation_writer.hpp"
 #include "format/posix/try.hpp"
 
 namespace ckpt::restore {
@@ -19,6 +20,8 @@ namespace {
 
 using image::Region;
 using image::RegionKind;
+
+constexpr std::string_view kMemoryFiles = "/dev/shm/";
 
 bool is_system(const Region& region) {
   return region.kind == RegionKind::vdso || region.kind == RegionKind::vvar;
@@ -45,7 +48,8 @@ class RegionFiles {
       : options_(options),
         files_(files),
         warnings_(warnings),
-        memory_(image, options.sharing_token, files) {}
+        memory_(image, options.sharing_token.empty() ? "" : options.sharing_token + "-" + options.origin,
+                files) {}
 
   Result<int> descriptor_for(const Region& region) {
     switch (region.kind) {
@@ -59,7 +63,11 @@ class RegionFiles {
         return -1;
     }
   }
-  const std::vector<std::string>& names_to_remove() const { return memory_.names_to_remove(); }
+  std::vector<std::string> names_to_remove() const {
+    std::vector<std::string> all = memory_.names_to_remove();
+    all.insert(all.end(), marks_.begin(), marks_.end());
+    return all;
+  }
 
  private:
   Result<int> private_file(const Region& region) {
@@ -95,9 +103,10 @@ class RegionFiles {
       // Several ranks may come here at once: whoever is first makes it, and
       // all write the same content before any of them goes on (MPI_Init of
       // the new lower half, which comes later, is a barrier).
-      fd = files_.open(region.path, O_RDWR | O_CREAT, 0600);
+      fd = files_.open(region.path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     }
     if (!fd) return with_context(fd.error(), "map shared", fmt::format("{:#x}", region.start));
+    if (flags == O_RDWR) CKPT_TRY(claim_name(region.path));
     struct stat now {};
     if (::fstat(*fd, &now) != 0) return fail_errno("fstat", region.path);
     if (static_cast<std::uint64_t>(now.st_size) < region.file_size) {
@@ -114,8 +123,28 @@ class RegionFiles {
     return *fd;
   }
 
+  // /dev/shm/NAME was another memory on each node: where ranks of several nodes
+  // come together on one, the second would overwrite the first's. A symlink
+  // says whose it is, as it is made with its content in one step.
+  Status claim_name(const std::string& path) {
+    if (options_.sharing_token.empty() || path.rfind(kMemoryFiles, 0) != 0) return {};
+    std::string mark =
+        fmt::format("{}ckpt-origin-{}-{}-{:016x}", kMemoryFiles, ::geteuid(),
+                    options_.sharing_token, image::block_checksum(path.data(), path.size()));
+    if (::symlink(options_.origin.c_str(), mark.c_str()) == 0) {
+      marks_.push_back(std::move(mark));
+      return {};
+    }
+    char found[256];
+    const ssize_t length = ::readlink(mark.c_str(), found, sizeof found);
+    if (length < 0) return fail_errno("readlink", mark);
+    if (std::string_view(found, static_cast<std::size_t>(length)) == options_.origin) return {};
+    return fail("map shared", path,
+                "ranks of several nodes had it, each node its own, and are on one node now");
+  }
+
   static bool may_be_made_again(const Region& region) {
-    return region.path.rfind("/dev/shm/", 0) == 0 ||
+    return region.path.rfind(kMemoryFiles, 0) == 0 ||
            (region.file_offset == 0 && region.end - region.start >= region.file_size);
   }
 
@@ -123,6 +152,7 @@ class RegionFiles {
   ParkedFiles& files_;
   std::vector<std::string>& warnings_;
   SharedMemory memory_;
+  std::vector<std::string> marks_;
   std::map<std::pair<std::string, int>, int> open_;
 };
 
@@ -257,7 +287,7 @@ Status plan_runs(const image::RankImage& image, const std::vector<std::uint64_t>
   }
   auto plan_runs = CKPT_TRY(scratch.array<ckpt_plan_run>(runs.size()));
   auto sums = CKPT_TRY(scratch.array<std::uint64_t>(checksums.size()));
-  auto buffer = CKPT_TRY(scratch.array<std::uint8_t>(block_pages * image::kPageSize));
+  auto buffer = CKPT_TRY(scratch.allocate(block_pages * image::kPageSize, image::kPageSize));
   std::copy(runs.begin(), runs.end(), plan_runs);
   std::copy(checksums.begin(), checksums.end(), sums);
   plan.runs = plan_runs;
@@ -265,7 +295,7 @@ Status plan_runs(const image::RankImage& image, const std::vector<std::uint64_t>
   plan.block_checksums = sums;
   plan.block_count = checksums.size();
   plan.block_pages = block_pages;
-  plan.block_buffer = buffer;
+  plan.block_buffer = static_cast<std::uint8_t*>(buffer);
   plan.payload_pages = image.payload_pages;
   plan.payload_offset = image.payload_offset;
   return {};

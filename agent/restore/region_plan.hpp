@@ -23,7 +23,10 @@ namespace ckpt::restore {
 
 struct RegionOptions {
   bool accept_changed_files = false;  // a mapped file of another mtime is a warning
-  std::string sharing_token;          // equal in all ranks of this restart on this node; "" = none
+  // Equal in all ranks of this restart that came from one node; "" = none. Ranks
+  // that come together from several nodes may have had different memory under
+  // one inode, or one name.
+  std::string sharing_token, origin;
 };
 
 // What MADV_* flags a region had, in the order to give them.

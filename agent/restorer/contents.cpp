@@ -1,6 +1,7 @@
 #include "agent/restorer/contents.hpp"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -56,6 +57,14 @@ void gather(const ckpt_restore_plan& plan, uint64_t first, uint64_t end, uint64_
   }
 }
 
+// A direct transfer may be refused for a place's sake: all others then go through
+// the page cache too. False where that was no direct one.
+bool leave_direct(int fd) {
+  const long flags = raw::call(SYS_fcntl, fd, F_GETFL);
+  return !raw::failed(flags) && (flags & O_DIRECT) != 0 &&
+         !raw::failed(raw::call(SYS_fcntl, fd, F_SETFL, flags & ~static_cast<long>(O_DIRECT)));
+}
+
 void read_pieces(const ckpt_restore_plan& plan, const Pieces& pieces, uint64_t offset,
                  uint64_t block) {
   uint32_t next = 0;
@@ -68,7 +77,7 @@ void read_pieces(const ckpt_restore_plan& plan, const Pieces& pieces, uint64_t o
     left[0].iov_len -= done;
     long got = raw::call(SYS_preadv, plan.payload_fd, raw::word(left), count,
                          static_cast<long>(offset), 0);
-    if (got == -EINTR) continue;
+    if (got == -EINTR || (got == -EINVAL && leave_direct(plan.payload_fd))) continue;
     must(plan, "read payload block", block, got);
     if (got == 0) die(plan, "payload ends early in block", block, -ENODATA);
     offset += static_cast<uint64_t>(got);
@@ -104,12 +113,19 @@ void clear_holes(const ckpt_restore_plan& plan) {
 }  // namespace
 
 void read_contents(const ckpt_restore_plan& plan) {
+  constexpr uint64_t kTellEvery = 64ull << 20;
+  uint64_t told = 0;
+  tell_progress(plan, CKPT_RESTART_READING, 0);
   const uint64_t block_pages = plan.block_pages != 0 ? plan.block_pages : kUnhashedBlock;
   uint64_t run = 0;
   uint64_t block = 0;
   for (uint64_t first = 0; first < plan.payload_pages; first += block_pages, ++block) {
     const uint64_t end =
         first + block_pages < plan.payload_pages ? first + block_pages : plan.payload_pages;
+    if ((first - told) * kPage >= kTellEvery) {
+      told = first;
+      tell_progress(plan, CKPT_RESTART_READING, first * kPage);
+    }
     Pieces pieces;
     gather(plan, first, end, run, pieces);
     const uint64_t offset = plan.payload_offset + first * kPage;

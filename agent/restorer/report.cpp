@@ -65,4 +65,11 @@ void warn(const ckpt_restore_plan& plan, const char* operation, uint64_t subject
   raw::write(plan.message_fd, text, static_cast<size_t>(line.length()));
 }
 
+void tell_progress(const ckpt_restore_plan& plan, ckpt_restart_phase phase, uint64_t bytes) {
+  if (plan.progress_fd < 0) return;
+  const ckpt_restart_record record = {phase, 0, bytes, plan.payload_pages * 4096};
+  const uint64_t place = static_cast<uint64_t>(plan.rank) * sizeof record;
+  raw::call(SYS_pwrite64, plan.progress_fd, raw::word(&record), sizeof record, raw::word(place));
+}
+
 }  // namespace ckpt::restorer

@@ -130,6 +130,8 @@ struct ckpt_restore_plan {
   int32_t rank;
   int32_t message_fd;  /* the restorer's words go here */
   int32_t fault_stage; /* enum ckpt_restore_stage, or -1 */
+  int32_t progress_fd; /* format/wire/restart_progress.h; -1: nobody looks */
+  uint32_t unused;
 
   uint64_t scratch_start, scratch_size;
 
@@ -143,13 +145,13 @@ struct ckpt_restore_plan {
   struct ckpt_plan_hole* holes;
   uint64_t hole_count;
 
-  int32_t payload_fd;
+  int32_t payload_fd;           /* with O_DIRECT, where it can be had */
   uint32_t block_pages;         /* pages a checksum covers; 0: there are none */
   uint64_t payload_offset, payload_pages;
   uint64_t run_count, block_count;
   struct ckpt_plan_run* runs;
   const uint64_t* block_checksums; /* xxh3_64 */
-  uint8_t* block_buffer;           /* block_pages * 4096: for what is only hashed */
+  uint8_t* block_buffer;           /* block_pages * 4096, page aligned: for what is only hashed */
 
   const char** names_to_remove; /* files under which ranks met: gone after MPI_Init */
   uint32_t name_count;

@@ -34,6 +34,7 @@ void close_what_the_program_had_closed(const ckpt_restore_plan& plan) {
   enter_stage(plan, CKPT_STAGE_files);
   place_descriptors(plan);
   enter_stage(plan, CKPT_STAGE_lower);
+  tell_progress(plan, CKPT_RESTART_REBUILDING, plan.payload_pages * 4096);
   ckpt_lower_table* table = load_lower_half(plan);
   remove_meeting_names(plan);
   enter_stage(plan, CKPT_STAGE_signals);
@@ -50,6 +51,8 @@ void close_what_the_program_had_closed(const ckpt_restore_plan& plan) {
   close_what_the_program_had_closed(plan);
   start_interval_timers(plan);
   raw::close(plan.message_fd);
+  tell_progress(plan, CKPT_RESTART_CONTINUED, plan.payload_pages * 4096);
+  if (plan.progress_fd >= 0) raw::close(plan.progress_fd);
   if (plan.scratch_size != 0) raw::munmap(plan.scratch_start, plan.scratch_size);
   let_all_go(plan);
   continue_thread(plan, leader);

@@ -18,7 +18,9 @@ Actions CheckpointFsm::step(const Event& event) {
     const auto found = index_of_agent_.find(it->agent);
     if (found != index_of_agent_.end()) on_agent_lost(found->second, it->reason, actions);
   } else if (const auto* it = std::get_if<Deadline>(&event)) {
-    if (it->entry == entry_ && state_ != State::commit) {
+    // In commit as well: storage that hangs must not hold the job's checkpoints
+    // for ever. What becomes visible later all the same is whole.
+    if (it->entry == entry_) {
       abort(wire::Verdict::timed_out,
             std::string("state ") + state_name(state_) + " took too long: " + awaited_text(),
             actions);
@@ -34,7 +36,7 @@ Actions CheckpointFsm::step(const Event& event) {
     wire::Committed committed{generation_, agents_.size() == 1 ? agents_[0].path : ""};
     send_all(committed, actions);
     Ended ended{wire::Verdict::committed, generation_, ""};
-    for (const AgentState& agent : agents_) ended.bytes += agent.bytes_total;
+    ended.bytes = bytes_total_;
     ended.frozen_ns = frozen_ns_;
     ended.logged_messages = logged_messages_;
     ended.logged_bytes = logged_bytes_;
@@ -51,19 +53,23 @@ Actions CheckpointFsm::step(const Event& event) {
 void CheckpointFsm::begin(const Begin& event, Actions& actions) {
   reset();
   generation_ = event.generation;
-  ranks_.resize(static_cast<std::size_t>(event.world_size));
+  constexpr std::uint32_t kNobody = ~std::uint32_t{0};
+  agent_of_rank_.assign(static_cast<std::size_t>(std::max(event.world_size, 0)), kNobody);
+  agents_.reserve(event.participants.size());
   std::size_t named = 0;
   for (const Participant& participant : event.participants) {
     const auto index = static_cast<std::uint32_t>(agents_.size());
     index_of_agent_[participant.agent] = index;
-    agents_.push_back(AgentState{participant});
+    agents_.push_back(AgentState{});
+    agents_.back().who = participant;
     for (const std::int32_t rank : participant.ranks) {
       if (rank < 0 || rank >= event.world_size) continue;
-      ranks_[static_cast<std::size_t>(rank)].agent_index = index;
-      ++named;
+      std::uint32_t& owner = agent_of_rank_[static_cast<std::size_t>(rank)];
+      if (owner == kNobody) ++named;
+      owner = index;
     }
   }
-  if (named != ranks_.size() || ranks_.empty()) {
+  if (named != agent_of_rank_.size() || named == 0) {
     reset();
     actions.push_back(Ended{wire::Verdict::not_ready, event.generation,
                             std::to_string(named) + " of " + std::to_string(event.world_size) +
@@ -79,10 +85,11 @@ void CheckpointFsm::enter(State state, Actions& actions) {
   ++entry_;
   ++moved_;
   idle_ticks_ = 0;
-  activity_.clear();
-  ranks_done_ = agents_done_ = 0;
-  for (RankState& rank : ranks_) rank.done = false;
-  for (AgentState& agent : agents_) agent.done = false;
+  agents_done_ = 0;
+  for (AgentState& agent : agents_) {
+    agent.done = false;
+    agent.hold_up.reset();
+  }
   actions.push_back(Entered{state, entry_});
 }
 
@@ -109,16 +116,24 @@ void CheckpointFsm::on(std::uint32_t, const wire::Refused& message, Actions& act
   if (state_ != State::commit) abort(wire::Verdict::refused, message.text, actions);
 }
 
-void CheckpointFsm::on(std::uint32_t, const wire::RankGone& message, Actions& actions) {
-  if (harmless_now()) return;
+void CheckpointFsm::on(std::uint32_t, const wire::RanksGone& message, Actions& actions) {
+  if (harmless_now() || message.ranks.empty()) return;
+  const wire::GoneRank& first = message.ranks.front();
   abort(wire::Verdict::aborted,
-        "rank " + std::to_string(message.rank) + " is gone: " + message.description, actions);
+        "rank " + std::to_string(first.rank) + " is gone: " + first.description, actions);
+}
+
+// All were there when the generation began: it lost its channel and came back.
+void CheckpointFsm::on(std::uint32_t, const wire::RanksJoined& message, Actions& actions) {
+  if (harmless_now() || message.ranks.empty()) return;
+  abort(wire::Verdict::aborted,
+        "rank " + std::to_string(message.ranks.front().rank) + " connected anew", actions);
 }
 
 void CheckpointFsm::on(std::uint32_t, const wire::Finalizing& message, Actions& actions) {
-  if (harmless_now()) return;
-  abort(wire::Verdict::aborted, "rank " + std::to_string(message.rank) + " is in MPI_Finalize",
-        actions);
+  if (harmless_now() || message.ranks.empty()) return;
+  abort(wire::Verdict::aborted,
+        "rank " + std::to_string(message.ranks.front().first) + " is in MPI_Finalize", actions);
 }
 
 void CheckpointFsm::on_agent_lost(std::uint32_t index, const std::string& reason,
@@ -162,6 +177,11 @@ void CheckpointFsm::on_tick(Actions& actions) {
   // computes will arrive by itself, one blocked in MPI may need a parked one.
   constexpr std::uint32_t kTicksBeforeRelease = 2;
   constexpr std::uint32_t kTicksBeforeBlindRelease = 40;
+  if (state_ == State::flush && bytes_done_ != bytes_told_) {
+    // Told here, not at each report: these are as many as there are nodes.
+    bytes_told_ = bytes_done_;
+    actions.push_back(FlushAdvanced{++entry_, bytes_done_, bytes_total_});
+  }
   if (moved_ != moved_at_tick_) {
     moved_at_tick_ = moved_;
     idle_ticks_ = 0;
@@ -169,60 +189,42 @@ void CheckpointFsm::on_tick(Actions& actions) {
   }
   ++idle_ticks_;
   if (state_ == State::level) {
-    const bool blocked = std::any_of(activity_.begin(), activity_.end(),
-                                     [](const auto& it) { return !it.second.inside.empty(); });
+    const bool blocked =
+        std::any_of(agents_.begin(), agents_.end(), [](const AgentState& agent) {
+          return !agent.done && agent.hold_up && agent.hold_up->blocked > 0;
+        });
     if ((blocked && idle_ticks_ >= kTicksBeforeRelease) ||
         idle_ticks_ >= kTicksBeforeBlindRelease) {
       return release(actions);
     }
   }
-  if (state_ == State::flush || state_ == State::snapshot || state_ == State::commit) return;
+  if (by_agent()) return;
   ++query_;
-  for (std::uint32_t index = 0; index < agents_.size(); ++index) {
-    std::vector<std::int32_t> ranks = awaited_ranks(index);
-    if (ranks.empty()) continue;
-    actions.push_back(Send{agents_[index].who.agent,
-                           wire::HoldUpQuery{generation_, query_, std::move(ranks)}});
+  for (const AgentState& agent : agents_) {
+    if (agent.done || agent.lost) continue;
+    actions.push_back(Send{agent.who.agent, wire::HoldUpQuery{generation_, query_}});
   }
 }
 
 void CheckpointFsm::on(std::uint32_t index, const wire::HoldUpAnswer& message, Actions&) {
   if (message.query != query_) return;
-  for (const wire::RankActivity& activity : message.ranks) {
-    if (owns(index, activity.rank)) activity_[activity.rank] = activity;
-  }
+  agents_[index].hold_up = message;
 }
 
-std::vector<std::int32_t> CheckpointFsm::awaited_ranks(std::uint32_t index) const {
-  const AgentState& agent = agents_[index];
-  std::vector<std::int32_t> awaited;
-  const bool by_level = state_ == State::level;
-  if (by_level && agent.level_ranks == agent.who.ranks.size()) return awaited;
-  for (const std::int32_t rank : agent.who.ranks) {
-    const RankState& state = ranks_[static_cast<std::size_t>(rank)];
-    const bool here = by_level ? state.level_version == agent.targets_version : state.done;
-    if (!here) awaited.push_back(rank);
-  }
-  return awaited;
+bool CheckpointFsm::by_agent() const {
+  return state_ == State::snapshot || state_ == State::flush || state_ == State::commit;
 }
 
 bool CheckpointFsm::owns(std::uint32_t index, std::int32_t rank) const {
-  return rank >= 0 && static_cast<std::size_t>(rank) < ranks_.size() &&
-         ranks_[static_cast<std::size_t>(rank)].agent_index == index;
+  return rank >= 0 && static_cast<std::size_t>(rank) < agent_of_rank_.size() &&
+         agent_of_rank_[static_cast<std::size_t>(rank)] == index;
 }
 
-bool CheckpointFsm::claim(std::uint32_t index, const std::vector<std::int32_t>& ranks,
-                          const char* what, Actions& actions) {
-  for (const std::int32_t rank : ranks) {
-    if (!owns(index, rank) || ranks_[static_cast<std::size_t>(rank)].done) {
-      nonsense(index, std::string(what) + " of rank " + std::to_string(rank), actions);
-      return false;
-    }
-    ranks_[static_cast<std::size_t>(rank)].done = true;
-    ++ranks_done_;
-  }
+bool CheckpointFsm::all_done(AgentState& agent) {
+  agent.done = true;
+  agent.hold_up.reset();
   ++moved_;
-  return true;
+  return ++agents_done_ == agents_.size();
 }
 
 void CheckpointFsm::send_all(const wire::Message& message, Actions& actions) {

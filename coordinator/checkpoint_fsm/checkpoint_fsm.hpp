@@ -6,18 +6,19 @@
 //   states.def; the conversation: format/wire/PROTOCOL.md.
 // Ownership: a value; the server holds one and feeds it.
 // Threads: one caller at a time.
-// Units: counts; bytes; the work of a generation grows with the nodes, ranks
-//   and pairs of ranks that communicate.
+// Units: counts; bytes; the messages of a generation grow with the nodes, its
+//   work with the nodes, the communicators each has, and the pairs of ranks on
+//   different nodes that communicate (tests/simulation counts both).
 // Errors: none to the caller. What an agent sends is checked; what makes no
 //   sense aborts the generation with the node and the reason named.
 // Source: DESIGN.md section 4, ARCHITECTURE.md "A checkpoint".
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -38,7 +39,7 @@ const char* state_waits_for(State state);
 struct Participant {
   std::uint32_t agent = 0;  // number of its connection; never reused
   std::string node;
-  std::vector<std::int32_t> ranks;  // at least one
+  std::vector<std::int32_t> ranks;  // at least one, ascending
 };
 struct Begin {  // state idle only; together the participants have ranks 0 to world_size-1
   std::uint64_t generation = 0;
@@ -83,7 +84,7 @@ struct Entered {
   State state = State::idle;
   std::uint64_t entry = 0;  // for Deadline: arm a new one; the old one is void
 };
-struct FlushAdvanced {  // arm the deadline of `flush` anew
+struct FlushAdvanced {  // at a Tick: arm the deadline of `flush` anew
   std::uint64_t entry = 0;
   std::uint64_t bytes_done = 0, bytes_total = 0;
 };
@@ -119,24 +120,24 @@ class CheckpointFsm {
   std::string awaited_text() const;
 
  private:
-  struct RankState {
-    std::uint32_t agent_index = 0;
-    std::uint64_t level_version = 0;
-    bool done = false;  // with the present state
-  };
   struct AgentState {
     Participant who;
-    std::uint64_t targets_version = 0;
-    std::size_t level_ranks = 0;  // with targets_version
-    std::vector<std::uint64_t> gids;      // it listed, or raised first
-    std::vector<wire::Channel> expected;  // destination on this node
-    bool done = false, flushed = false, lost = false;
+    std::uint64_t targets_version = 0;       // sent to it last
+    std::unordered_set<std::uint64_t> gids;  // it listed, or raised first
+    std::vector<std::uint64_t> changed;      // targets to send to it next
+    wire::ChannelList expected;              // destination on this node
+    bool done = false;   // with the present state
+    bool flushed = false, lost = false;
     std::uint64_t bytes_done = 0, bytes_total = 0;
     std::string path;
+    std::optional<wire::HoldUpAnswer> hold_up;  // to the last query
   };
   struct Target {
-    wire::Clock clock;
-    std::vector<std::uint32_t> agents;  // indices of those that listed it
+    wire::Clock clock;                  // reporters: members that listed it
+    std::vector<std::uint32_t> agents;  // indices of those that have it
+    // Some member has not listed it: it is just being made there, and nobody
+    // knows on which node. Every agent is told.
+    bool everyone() const { return clock.reporters < clock.members; }
   };
 
   void begin(const Begin& event, Actions& actions);
@@ -155,24 +156,30 @@ class CheckpointFsm {
   void on(std::uint32_t index, const wire::Flushed& message, Actions& actions);
   void on(std::uint32_t index, const wire::HoldUpAnswer& message, Actions& actions);
   void on(std::uint32_t index, const wire::Refused& message, Actions& actions);
-  void on(std::uint32_t index, const wire::RankGone& message, Actions& actions);
+  void on(std::uint32_t index, const wire::RanksGone& message, Actions& actions);
+  void on(std::uint32_t index, const wire::RanksJoined& message, Actions& actions);
   void on(std::uint32_t index, const wire::Finalizing& message, Actions& actions);
 
   void send_all(const wire::Message& message, Actions& actions);
   void send_targets(std::uint32_t index, Actions& actions);
-  bool merge(std::uint32_t index, const wire::Clock& clock);
+  // Takes a clock into the targets.
+  struct Merged {
+    Target* target = nullptr;
+    bool grown = false;  // the target
+    bool joined = false; // the agent had not been known to have the communicator
+  };
+  Merged merge(std::uint32_t index, const wire::Clock& clock);
   void begin_level(Actions& actions);
   void begin_drain(Actions& actions);
   void commit_if_all_flushed(Actions& actions);
+  void count_bytes(AgentState& agent, std::uint64_t done, std::uint64_t total);
   void release(Actions& actions);
-  void enter_if_all_level(Actions& actions);
-  // Marks ranks of the agent as done with the state; false: it made no sense.
-  bool claim(std::uint32_t index, const std::vector<std::int32_t>& ranks, const char* what,
-             Actions& actions);
+  // Marks an agent as done with the state; true: all are.
+  bool all_done(AgentState& agent);
   bool owns(std::uint32_t index, std::int32_t rank) const;
   bool harmless_now() const { return state_ == State::flush || state_ == State::commit; }
   void nonsense(std::uint32_t index, const std::string& what, Actions& actions);
-  std::vector<std::int32_t> awaited_ranks(std::uint32_t index) const;
+  bool by_agent() const;  // the state waits for agents, not for ranks
   void abort(wire::Verdict verdict, std::string reason, Actions& actions);
   void reset();
 
@@ -181,15 +188,14 @@ class CheckpointFsm {
   std::uint64_t generation_ = 0;
   std::vector<AgentState> agents_;
   std::unordered_map<std::uint32_t, std::uint32_t> index_of_agent_;
-  std::vector<RankState> ranks_;
-  std::size_t ranks_done_ = 0, agents_done_ = 0, agents_level_ = 0, agents_flushed_ = 0;
-  std::map<std::uint64_t, Target> targets_;
-  std::vector<std::uint64_t> everyones_;  // gids that some member has not listed yet
+  std::vector<std::uint32_t> agent_of_rank_;  // index
+  std::size_t agents_done_ = 0, agents_flushed_ = 0;
+  std::unordered_map<std::uint64_t, Target> targets_;
   std::uint64_t version_ = 0;     // of the newest targets
-  std::map<std::int32_t, wire::RankActivity> activity_;  // answers to the last query
   std::uint64_t query_ = 0;
   std::uint64_t moved_ = 0, moved_at_tick_ = 0;  // messages that changed something
   std::uint32_t idle_ticks_ = 0, releases_ = 0;
+  std::uint64_t bytes_done_ = 0, bytes_total_ = 0, bytes_told_ = 0;  // of all agents
   std::uint64_t frozen_ns_ = 0, logged_messages_ = 0, logged_bytes_ = 0;
 };
 

@@ -1,7 +1,9 @@
 // Names of the states, and what a checkpoint waits for, in words.
+#include <algorithm>
 #include <array>
 
 #include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
+#include "format/wire/rank_runs.hpp"
 
 namespace ckpt::coordinator {
 namespace {
@@ -40,28 +42,32 @@ const char* state_waits_for(State state) { return kWaitsFor[static_cast<std::siz
 std::string CheckpointFsm::awaited_text() const {
   constexpr std::size_t kNamed = 4;  // more would not fit a line
   std::string text;
-  std::size_t count = 0;
-  const auto add = [&](const std::string& who) {
-    if (++count <= kNamed) text += (text.empty() ? "" : "; ") + who;
+  std::size_t named = 0, count = 0;
+  const auto add = [&](const std::string& who, std::size_t as_many) {
+    count += as_many;
+    if (named >= kNamed) return;
+    named += as_many;
+    text += (text.empty() ? "" : "; ") + who;
   };
-  const bool by_agent =
-      state_ == State::snapshot || state_ == State::flush || state_ == State::commit;
-  for (std::uint32_t index = 0; index < agents_.size(); ++index) {
-    const AgentState& agent = agents_[index];
-    if (by_agent) {
+  for (const AgentState& agent : agents_) {
+    if (by_agent()) {
       const bool here = state_ == State::snapshot ? agent.done : agent.flushed;
-      if (!here) add("agent on " + agent.who.node);
-      continue;
-    }
-    for (const std::int32_t rank : awaited_ranks(index)) {
-      const auto it = activity_.find(rank);
-      std::string who = "rank " + std::to_string(rank);
-      if (it != activity_.end()) who += " (" + doing(it->second) + ")";
-      add(who);
+      if (!here) add("agent on " + agent.who.node, 1);
+    } else if (!agent.done && !agent.hold_up) {
+      const bool one = agent.who.ranks.size() == 1;
+      add((one ? "rank " : "ranks ") + wire::rank_list(agent.who.ranks) + " on " +
+              agent.who.node,
+          agent.who.ranks.size());
+    } else if (!agent.done) {
+      for (const wire::RankActivity& activity : agent.hold_up->ranks) {
+        add("rank " + std::to_string(activity.rank) + " (" + doing(activity) + ")", 1);
+      }
+      const std::size_t listed = agent.hold_up->ranks.size();
+      count += agent.hold_up->awaited - std::min<std::size_t>(agent.hold_up->awaited, listed);
     }
   }
   if (count == 0) return state_waits_for(state_);
-  if (count > kNamed) text += "; and " + std::to_string(count - kNamed) + " more";
+  if (count > named) text += "; and " + std::to_string(count - named) + " more";
   return "waits for " + text;
 }
 

@@ -1,6 +1,4 @@
 // ckpt-coord checkpoint: one generation, now.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -8,6 +6,7 @@
 
 #include "coordinator/commands/command.hpp"
 #include "coordinator/control_client/control_client.hpp"
+#include "coordinator/terminal/progress_line.hpp"
 
 namespace ckpt::coordinator {
 namespace {
@@ -18,46 +17,29 @@ struct CheckpointOptions {
   bool as_json = false, quiet = false;
 };
 
-// Progress on stderr: one redrawn line on a terminal, a line a state elsewhere.
-class ProgressLine {
+// Progress of a generation: a line a state, redrawn with bytes and rate on a terminal.
+class CheckpointProgress {
  public:
-  explicit ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0) {}
+  explicit CheckpointProgress(bool quiet) : line_(quiet) {}
 
   void show(const wire::Progress& progress) {
-    if (quiet_) return;
     const auto now = std::chrono::steady_clock::now();
+    const std::string generation = "generation " + std::to_string(progress.generation) + ": ";
     if (progress.phase != phase_) {
       phase_ = progress.phase;
       since_ = now;
-      if (!terminal_) {
-        std::fprintf(stderr, "generation %llu: %s: %s\n",
-                     static_cast<unsigned long long>(progress.generation),
-                     progress.phase.c_str(), progress.text.c_str());
-      }
+      line_.milestone(generation + progress.phase + ": " + progress.text);
     }
-    if (!terminal_) return;
-    std::string text = "generation " + std::to_string(progress.generation) + ": " + progress.phase;
-    if (progress.bytes_total > 0) {
-      const double seconds = std::chrono::duration<double>(now - since_).count();
-      text += "  " + in_words(progress.bytes_done) + " of " + in_words(progress.bytes_total);
-      if (seconds > 0.2) {
-        text += "  " + in_words(static_cast<std::uint64_t>(
-                           static_cast<double>(progress.bytes_done) / seconds)) + "/s";
-      }
-    } else {
-      text += "  " + progress.text;
-    }
-    std::fprintf(stderr, "\r\033[K%s", text.c_str());
-    drawn_ = true;
+    const double seconds = std::chrono::duration<double>(now - since_).count();
+    line_.redraw(generation + progress.phase + "  " +
+                 (progress.bytes_total > 0
+                      ? bytes_and_rate(progress.bytes_done, progress.bytes_total, seconds)
+                      : progress.text));
   }
-
-  void clear() {
-    if (drawn_) std::fprintf(stderr, "\r\033[K");
-    drawn_ = false;
-  }
+  void clear() { line_.clear(); }
 
  private:
-  bool quiet_, terminal_, drawn_ = false;
+  ProgressLine line_;
   std::string phase_;
   std::chrono::steady_clock::time_point since_{};
 };
@@ -106,7 +88,7 @@ int checkpoint(Context& context, const CheckpointOptions& options) {
   if (!client) return complain(Exit::not_running, client.error());
   Status sent = client->send(wire::CheckpointRequest{options.wait_ms * 1'000'000});
   if (!sent) return complain(Exit::not_running, sent.error());
-  ProgressLine progress(options.quiet || options.as_json);
+  CheckpointProgress progress(options.quiet || options.as_json);
   for (;;) {
     // The coordinator bounds each state; it answers, or the connection ends.
     auto message = client->receive(-1);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "coordinator/job_directory/job_directory.hpp"
+#include "coordinator/terminal/words.hpp"
 #include "format/posix/file_system.hpp"
 
 namespace ckpt::coordinator {
@@ -55,9 +56,6 @@ Result<std::uint64_t> parse_duration(const std::string& text);
 // For CLI11: text to milliseconds, and what is wrong with it.
 CLI::Option* add_duration(CLI::App& command, const std::string& name, std::uint64_t& milliseconds,
                           const std::string& description);
-std::string in_words(std::uint64_t bytes);         // "1.5 GiB"
-std::string seconds_in_words(double seconds);      // "12 ms", "3.4 s", "2 min 5 s"
-std::string time_in_words(std::int64_t unix_ns);   // local time
 std::vector<std::string> own_environment();
 
 void add_run(CLI::App& app, Context& context);
@@ -66,6 +64,7 @@ void add_checkpoint(CLI::App& app, Context& context);
 void add_restart(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
 void add_list(CLI::App& app, Context& context);
+void add_export(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_prune(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);

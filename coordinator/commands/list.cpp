@@ -19,6 +19,7 @@ struct ListOptions {
 const char* state_text(image::GenerationState state) {
   switch (state) {
     case image::GenerationState::good: return "good";
+    case image::GenerationState::failed: return "failed";
     case image::GenerationState::damaged: return "damaged";
     case image::GenerationState::partial: return "partial";
   }

@@ -3,6 +3,8 @@
 #include <cstdio>
 
 #include "coordinator/commands/command.hpp"
+#include "coordinator/launch/mpi_command.hpp"
+#include "coordinator/launch/mpirun_stand_in.hpp"
 #include "coordinator/version.hpp"
 
 namespace {
@@ -10,6 +12,7 @@ namespace {
 using namespace ckpt::coordinator;
 
 int run_program(int argc, char** argv) {
+  if (is_mpirun(argv[0])) return stand_in_for_mpirun({argv, argv + argc});
   Context context;
   // What stands behind the first "--" is the user's; it is never parsed here.
   std::vector<std::string> words(argv + 1, argv + argc);
@@ -29,6 +32,7 @@ int run_program(int argc, char** argv) {
   add_status(app, context);
   add_list(app, context);
   add_verify(app, context);
+  add_export(app, context);
   add_prune(app, context);
   add_serve(app, context);
   add_version(app, context);

@@ -1,61 +1,23 @@
 // ckpt-coord restart: a job again, from a generation, in the foreground.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
+#include "coordinator/commands/chosen_generation.hpp"
 #include "coordinator/commands/command.hpp"
-#include "coordinator/commands/job_options.hpp"
+#include "coordinator/commands/restart.hpp"
+#include "coordinator/commands/supervised_job.hpp"
 #include "coordinator/control_client/control_client.hpp"
-#include "coordinator/launch/foreground_job.hpp"
+#include "coordinator/job_directory/incarnation_file.hpp"
+#include "coordinator/time_limit/limit_guard.hpp"
 #include "format/image/generation_directory.hpp"
 #include "format/image/generation_reader.hpp"
 
 namespace ckpt::coordinator {
 namespace {
-
-struct RestartOptions {
-  JobArgument job;
-  JobOptionArguments options;
-  std::uint64_t generation = 0;
-  bool accept_changed_files = false;
-};
-
-struct Chosen {
-  std::uint64_t number = 0;
-  std::string path;
-};
-
-// The generation to start from; older ones when the newest are damaged, but
-// never another one than the user named.
-tl::expected<Chosen, int> choose(Context& context, const JobDirectory& directory,
-                                 std::uint64_t wanted, image::VerifyDepth depth) {
-  image::GenerationDirectory generations(context.files, directory.path());
-  if (wanted != 0) {
-    const std::string path = generations.path_of(wanted);
-    auto reader = image::GenerationReader::open(path, context.files);
-    if (!reader) {
-      const bool missing = reader.error().code == ENOENT;
-      return tl::unexpected(
-          complain(missing ? Exit::no_generation : Exit::bad_image, reader.error()));
-    }
-    if (Status good = reader->verify(image::VerifyDepth::metadata); !good) {
-      return tl::unexpected(complain(Exit::bad_image, good.error()));
-    }
-    return Chosen{wanted, path};
-  }
-  std::vector<image::SkippedGeneration> skipped;
-  const auto newest = generations.newest_good(depth, &skipped);
-  for (const image::SkippedGeneration& each : skipped) {
-    std::fprintf(stderr, "ckpt-coord: generation %llu is passed over: %s\n",
-                 static_cast<unsigned long long>(each.number), each.error.message().c_str());
-  }
-  if (!newest) {
-    return tl::unexpected(
-        complain(skipped.empty() ? Exit::no_generation : Exit::bad_image, newest.error()));
-  }
-  return Chosen{newest->number, newest->path};
-}
 
 // A coordinator of a job that has just ended goes by itself; give it that time.
 bool coordinator_is_gone(const JobDirectory& directory) {
@@ -74,95 +36,67 @@ bool coordinator_is_gone(const JobDirectory& directory) {
   return false;
 }
 
-tl::expected<std::vector<std::string>, int> launch_command(const Context& context,
-                                                           const image::JobRecord& record,
-                                                           const Layout& layout) {
-  if (!context.has_tail || context.tail.empty()) return record.command;
-  std::vector<std::string> options = context.tail;
-  std::string program = !record.command.empty() && is_mpirun(record.command.front())
-                            ? record.command.front()
-                            : "mpirun";
-  if (is_mpirun(options.front())) {
-    program = options.front();
-    options.erase(options.begin());
+// The job directory; with --image it is made where it is missing, from what the
+// file tells of the job.
+tl::expected<JobDirectory, int> open_directory(Context& context, const RestartOptions& options,
+                                               const image::JobRecord* record) {
+  if (record == nullptr) return options.job.open(context);
+  const auto path = options.job.path();
+  if (!path) return tl::unexpected(complain(Exit::usage, path.error()));
+  auto there = JobDirectory::open(context.files, *path);
+  if (there) return *there;
+  if (there.error().code != ENOENT) {
+    return tl::unexpected(complain(Exit::no_such_job, there.error()));
   }
-  const auto asked = ranks_asked_for(options);
-  if (asked && *asked != record.world_size) {
-    return tl::unexpected(complain(
-        Exit::wrong_size, "the generation has " + std::to_string(record.world_size) +
-                              " ranks, and the options ask for " + std::to_string(*asked)));
+  auto made = JobDirectory::create(context.files, *path);
+  if (!made) return tl::unexpected(complain(Exit::cannot_write, made.error()));
+  JobDescription job;
+  job.name = made->name();
+  job.command = record->command;
+  job.environment = record->environment;
+  job.cwd = record->cwd;
+  if (Status written = made->write_job(job); !written) {
+    return tl::unexpected(complain(Exit::cannot_write, written.error()));
   }
-  std::vector<std::string> command = {program};
-  command.insert(command.end(), options.begin(), options.end());
-  if (!asked) {
-    command.emplace_back("-n");
-    command.push_back(std::to_string(record.world_size));
-  }
-  command.push_back(layout.restore_rank);
-  return command;
+  return *made;
 }
 
-// Starts the job from `chosen` and waits for its end: mpirun's status, or an Exit.
-int run_from(Context& context, const RestartOptions& options, const JobDirectory& directory,
-             const Layout& layout, const Chosen& chosen) {
+struct NamedImage {
+  ChosenGeneration chosen;
   image::JobRecord record;
-  {
-    const auto reader = image::GenerationReader::open(chosen.path, context.files);
-    if (!reader) return complain(Exit::bad_image, reader.error());
-    record = reader->job();
+};
+
+tl::expected<NamedImage, int> open_image(Context& context, const std::string& given) {
+  std::error_code error;
+  const std::string path = std::filesystem::canonical(given, error).string();
+  if (error) {
+    return tl::unexpected(
+        complain(Exit::no_generation, Error{"open", given, error.message(), error.value()}));
   }
-  const auto command = launch_command(context, record, layout);
-  if (!command) return command.error();
-  if (command->empty()) {
-    return complain(Exit::bad_image, chosen.path + ": it names no command; give mpirun's options");
-  }
-  auto job = directory.read_job();
-  if (!job) return complain(Exit::failed, job.error());
-  if (record.job != job->name) {
-    return complain(Exit::bad_image, "restart " + job->name + ": " + chosen.path +
-                                         " is a generation of the job " + record.job);
-  }
-  if (job->world_size != 0 && record.world_size != job->world_size) {
-    return complain(Exit::wrong_size, "restart " + job->name + ": " + chosen.path + " has " +
-                                          std::to_string(record.world_size) +
-                                          " ranks, and the job " + std::to_string(job->world_size));
-  }
-  job->command = record.command;
-  job->environment = record.environment;
-  job->cwd = record.cwd;
-  job->world_size = record.world_size;
-  job->restarted_from = chosen.number;
-  job->started_at_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                           std::chrono::system_clock::now().time_since_epoch())
-                           .count();
-  options.options.apply(job->options);
-  if (Status written = directory.write_job(*job); !written) {
-    return complain(Exit::cannot_write, written.error());
-  }
-  std::fprintf(stderr, "ckpt-coord: restarting %s from generation %llu (%d ranks, taken %s)\n",
-               directory.name().c_str(), static_cast<unsigned long long>(chosen.number),
-               record.world_size, time_in_words(record.taken_at_ns).c_str());
-  job->environment = restart_environment(record.environment, own_environment());
-  ForegroundJob foreground(directory, std::move(*job), layout, *command,
-                           RestartFrom{chosen.path, options.accept_changed_files});
-  const auto status = foreground.run();
-  if (!status) return complain(Exit::cannot_start, status.error());
-  return *status;
+  auto reader = image::GenerationReader::open(path, context.files);
+  Status good = reader ? reader->verify(image::VerifyDepth::metadata) : Failure(reader.error());
+  if (!good) return tl::unexpected(complain(Exit::bad_image, good.error()));
+  return NamedImage{{reader->job().generation, path}, reader->job()};
 }
 
-// Pages are checked while they are read into the ranks, so a start does not wait
-// for it. When a job failed, this tells whether that was why. (Where the file is
-// gone the job went on long enough to replace it.)
-Status pages_are_good(Context& context, const Chosen& chosen) {
-  auto reader = image::GenerationReader::open(chosen.path, context.files);
-  return reader ? reader->verify(image::VerifyDepth::payload) : Status();
-}
+}  // namespace
 
 int restart(Context& context, const RestartOptions& options) {
-  const auto directory = options.job.open(context);
+  std::optional<NamedImage> named;
+  if (!options.image.empty()) {
+    auto opened = open_image(context, options.image);
+    if (!opened) return opened.error();
+    named = std::move(*opened);
+  }
+  const auto directory = open_directory(context, options, named ? &named->record : nullptr);
   if (!directory) return directory.error();
+  if (const auto submitted = submit_elsewhere(context, options, *directory)) return *submitted;
   const auto layout = find_layout();
   if (!layout) return complain(Exit::cannot_start, layout.error());
+  LimitGuard guard;
+  if (const auto slurm = slurm_job_of(own_environment())) {
+    guard = LimitGuard::start(*directory, *slurm);
+  }
   const auto lock = directory->lock(JobDirectory::LockKind::run);
   if (!lock) {
     return complain(lock.error().code == EWOULDBLOCK ? Exit::running : Exit::cannot_write,
@@ -171,19 +105,38 @@ int restart(Context& context, const RestartOptions& options) {
   if (!coordinator_is_gone(*directory)) {
     return complain(Exit::running, "restart " + directory->name() + ": its coordinator still runs");
   }
-  const auto chosen = choose(context, *directory, options.generation, image::VerifyDepth::metadata);
-  if (!chosen) return chosen.error();
-  const int status = run_from(context, options, *directory, *layout, *chosen);
-  if (status == 0) return status;
-  const Status good = pages_are_good(context, *chosen);
-  if (good) return status;
-  if (options.generation != 0) return complain(Exit::bad_image, good.error());
-  const auto older = choose(context, *directory, 0, image::VerifyDepth::payload);
-  if (!older) return older.error();
-  return run_from(context, options, *directory, *layout, *older);
+  // The fence first, then the look for the newest: what an older coordinator
+  // still commits is there by then, or never (server/checkpoints.cpp).
+  auto incarnation = raise_incarnation(context.files, *directory);
+  if (!incarnation) return complain(Exit::cannot_write, incarnation.error());
+  image::GenerationDirectory generations(context.files, directory->path());
+  if (const auto swept = generations.sweep_partial({incarnation->number, 0}); !swept) {
+    return complain(Exit::cannot_write, swept.error());
+  }
+  ChosenGeneration from;
+  if (named) {
+    from = named->chosen;
+  } else {
+    const auto chosen =
+        choose_generation(context, *directory, options.generation, image::VerifyDepth::metadata);
+    if (!chosen) return chosen.error();
+    from = *chosen;
+  }
+  std::optional<std::vector<std::string>> given;
+  if (context.has_tail) given = context.tail;
+  Supervised how{*directory, *layout, named ? from.number : options.generation,
+                 options.accept_changed_files, {}, &guard};
+  how.plan = [&](std::uint64_t generation) {
+    // Later restarts are from the job's own generations.
+    const bool from_file = named && generation == named->chosen.number;
+    return plan_from_generation(context, *directory, *layout, generation, given,
+                                from_file ? named->chosen.path : "");
+  };
+  auto first = how.plan(from.number);
+  if (!first) return first.error();
+  options.options.apply(first->job.options);
+  return run_supervised(context, how, std::move(*first), std::move(*incarnation));
 }
-
-}  // namespace
 
 void add_restart(CLI::App& app, Context& context) {
   auto options = std::make_shared<RestartOptions>();
@@ -191,11 +144,24 @@ void add_restart(CLI::App& app, Context& context) {
       app, context, "restart", "continue a job from a generation: restart JOB [-- mpirun options]",
       [&context, options] { return restart(context, *options); });
   options->job.add_to(*command);
-  command->add_option("--generation", options->generation, "which one [the newest good one]")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
+  CLI::Option* generation =
+      command->add_option("--generation", options->generation, "which one [the newest good one]")
+          ->type_name("N")
+          ->check(CLI::PositiveNumber);
+  command->add_option("--image", options->image,
+                      "start from this file (see export); the job's directory is made if missing")
+      ->type_name("FILE")
+      ->excludes(generation);
   command->add_flag("--accept-changed-files", options->accept_changed_files,
                     "restart although libraries or programs are newer than the generation");
+  command->add_flag("--here", options->here,
+                    "start it here, although it ran in a Slurm job and this is none");
+  command
+      ->add_option("--sbatch", options->sbatch,
+                   "one more option for the sbatch of a job that ran under Slurm")
+      ->type_name("OPTION")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   options->options.add_to(*command);
 }
 

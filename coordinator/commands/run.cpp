@@ -4,12 +4,16 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "coordinator/commands/command.hpp"
-#include "coordinator/commands/job_options.hpp"
-#include "coordinator/launch/foreground_job.hpp"
+#include "coordinator/commands/restart.hpp"
+#include "coordinator/commands/supervised_job.hpp"
+#include "coordinator/job_directory/incarnation_file.hpp"
+#include "coordinator/time_limit/limit_guard.hpp"
 #include "format/image/generation_directory.hpp"
+#include "format/image/generation_reader.hpp"
 
 namespace ckpt::coordinator {
 namespace {
@@ -17,6 +21,8 @@ namespace {
 struct RunOptions {
   JobArgument job;
   JobOptionArguments options;
+  CLI::Option* name = nullptr;  // --job
+  bool fresh = false, or_native = false;
 };
 
 Result<std::string> working_directory() {
@@ -27,17 +33,54 @@ Result<std::string> working_directory() {
   return text;
 }
 
-int run(Context& context, const RunOptions& options) {
-  if (context.tail.empty()) {
-    return complain(Exit::usage, "run: give the command behind --, as in "
-                                 "`ckpt-coord run --job sim42 -- mpirun -n 4 ./app`");
+// A job that Slurm requeued goes on where its newest good generation was taken,
+// when that is one of this very command.
+bool resumes(Context& context, const JobDirectory& directory) {
+  const auto newest = image::GenerationDirectory(context.files, directory.path())
+                          .newest_good(image::VerifyDepth::metadata, nullptr);
+  if (!newest) return false;
+  const auto reader = image::GenerationReader::open(newest->path, context.files);
+  return reader && reader->job().command == context.tail;
+}
+
+// The first number of this run: a restart by --max-restarts must not go back to
+// an earlier run's.
+std::uint64_t tell_of_earlier_generations(Context& context, const JobDirectory& directory) {
+  const auto generations = image::GenerationDirectory(context.files, directory.path()).list();
+  if (!generations || generations->empty()) return 0;
+  std::fprintf(stderr,
+               "ckpt-coord: %s has generations of an earlier run, up to %llu: they stay until "
+               "newer ones replace them\n",
+               directory.path().c_str(),
+               static_cast<unsigned long long>(generations->back().number));
+  return generations->back().number + 1;
+}
+
+// `started` tells whether there was a job; otherwise the Exit says why not.
+int start(Context& context, const RunOptions& options, bool& started) {
+  const auto slurm = slurm_job_of(own_environment());
+  JobArgument where = options.job;
+  const bool named = options.name->count() > 0;
+  if (!named && slurm) where.job = slurm->name;
+  if (!named && !slurm) {
+    return complain(Exit::usage, "run: give the job a name with --job (in a Slurm job its id is "
+                                 "the default)");
   }
-  const auto path = options.job.path();
+  const auto path = where.path();
   if (!path) return complain(Exit::usage, path.error());
   const auto layout = find_layout();
   if (!layout) return complain(Exit::cannot_start, layout.error());
   const auto directory = JobDirectory::create(context.files, *path);
   if (!directory) return complain(Exit::cannot_write, directory.error());
+  if (slurm && slurm->restarts > 0 && !options.fresh && resumes(context, *directory)) {
+    started = true;
+    RestartOptions again;
+    again.job = where;
+    again.options = options.options;
+    return restart(context, again);
+  }
+  LimitGuard guard;
+  if (slurm) guard = LimitGuard::start(*directory, *slurm);
   const auto lock = directory->lock(JobDirectory::LockKind::run);
   if (!lock) {
     return complain(lock.error().code == EWOULDBLOCK ? Exit::running : Exit::cannot_write,
@@ -50,27 +93,39 @@ int run(Context& context, const RunOptions& options) {
   job.command = context.tail;
   job.environment = own_environment();
   job.cwd = *cwd;
+  if (slurm) keep_time_limit(*slurm, job.environment);
   job.started_at_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                           std::chrono::system_clock::now().time_since_epoch())
                           .count();
   options.options.apply(job.options);
-  if (Status written = directory->write_job(job); !written) {
-    return complain(Exit::cannot_write, written.error());
+  auto incarnation = raise_incarnation(context.files, *directory);
+  if (!incarnation) return complain(Exit::cannot_write, incarnation.error());
+  Supervised how{*directory, *layout, tell_of_earlier_generations(context, *directory), false, {},
+                 &guard};
+  how.plan = [&](std::uint64_t generation) {
+    return plan_from_generation(context, *directory, *layout, generation, std::nullopt, "");
+  };
+  how.started = &started;
+  std::vector<std::string> command = job.command;
+  return run_supervised(context, how, StartPlan{0, "", std::move(job), std::move(command)},
+                        std::move(*incarnation));
+}
+
+int run(Context& context, const RunOptions& options) {
+  if (context.tail.empty()) {
+    return complain(Exit::usage, "run: give the command behind --, as in "
+                                 "`ckpt-coord run --job sim42 -- mpirun -n 4 ./app`");
   }
-  const auto generations =
-      image::GenerationDirectory(context.files, directory->path()).list();
-  if (generations && !generations->empty()) {
-    std::fprintf(stderr,
-                 "ckpt-coord: %s has generations of an earlier run, up to %llu: they stay until "
-                 "newer ones replace them\n",
-                 directory->path().c_str(),
-                 static_cast<unsigned long long>(generations->back().number));
-  }
-  const std::vector<std::string> command = job.command;
-  ForegroundJob foreground(*directory, std::move(job), *layout, command);
-  const auto status = foreground.run();
-  if (!status) return complain(Exit::cannot_start, status.error());
-  return *status;
+  bool started = false;
+  const int status = start(context, options, started);
+  if (started || !options.or_native) return status;
+  std::fprintf(stderr, "ckpt-coord: the job runs without checkpoints\n");
+  std::vector<char*> words;
+  for (const std::string& each : context.tail) words.push_back(const_cast<char*>(each.c_str()));
+  words.push_back(nullptr);
+  ::setenv("CKPT_INSIDE_RUN", "1", 1);
+  ::execvp(words[0], words.data());
+  return complain(Exit::cannot_start, std::string(words[0]) + ": " + std::strerror(errno));
 }
 
 }  // namespace
@@ -80,11 +135,15 @@ void add_run(CLI::App& app, Context& context) {
   CLI::App* command =
       add_command(app, context, "run", "start a job that can be checkpointed: run --job NAME -- mpirun ...",
                   [&context, options] { return run(context, *options); });
-  command->add_option("--job", options->job.job, "its name, or a directory")
-      ->required()
-      ->type_name("NAME");
+  options->name =
+      command
+          ->add_option("--job", options->job.job, "its name, or a directory [the Slurm job's id]")
+          ->type_name("NAME");
   options->job.add_base_to(*command);
   options->options.add_to(*command);
+  command->add_flag("--fresh", options->fresh, "from the beginning, also in a requeued Slurm job");
+  command->add_flag("--or-native", options->or_native,
+                    "when the job cannot be started so, start it without checkpoints");
 }
 
 }  // namespace ckpt::coordinator

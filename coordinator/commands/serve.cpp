@@ -1,4 +1,5 @@
 // ckpt-coord serve: the coordinator of one job. Started by `run` and `restart`.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -14,16 +15,16 @@ namespace {
 struct ServeOptions {
   JobArgument job;
   int parent_pid = 0, ready_fd = -1;
+  std::string listen;
   bool verbose = false;
 };
 
-// The parent reads one line: "ready", or why not.
+// The parent reads lines: "ready", or why not; later what server.hpp says. One
+// that does not read, or went away (PR_SET_PDEATHSIG tells of that), holds up nothing.
 void report(int fd, const std::string& text) {
   if (fd < 0) return;
   const std::string line = text + "\n";
-  // A parent that went away reads nothing: PR_SET_PDEATHSIG tells of that.
   static_cast<void>(!::write(fd, line.data(), line.size()));
-  ::close(fd);
 }
 
 int serve(Context& context, const ServeOptions& options) {
@@ -32,6 +33,7 @@ int serve(Context& context, const ServeOptions& options) {
     report(options.ready_fd, error.message());
     return complain(code, error);
   };
+  if (options.ready_fd >= 0) ::fcntl(options.ready_fd, F_SETFL, O_NONBLOCK);
   if (options.parent_pid > 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != options.parent_pid) {
@@ -49,15 +51,19 @@ int serve(Context& context, const ServeOptions& options) {
   auto job = directory->read_job();
   if (!job) return give_up(Exit::failed, job.error());
   auto log = EventLog::open({directory->log_path(), options.parent_pid == 0,
-                             options.verbose ? LogLevel::debug : LogLevel::info, {}});
+                             options.verbose ? LogLevel::debug : LogLevel::info, {}, true});
   if (!log) return give_up(Exit::cannot_write, log.error());
-  Server server(*directory, std::move(*job), context.files, *log);
+  if (!options.listen.empty()) job->options.listen = options.listen;
+  Server server(*directory, std::move(*job), context.files, *log,
+                [&](const std::string& line) { report(options.ready_fd, line); });
   if (Status started = server.start(); !started) {
     log->error("coordinator_failed", {{"cause", started.error()}});
     return give_up(Exit::failed, started.error());
   }
   report(options.ready_fd, "ready");
   server.run();
+  // The thread that waits for the storage cannot be ended, nor waited for.
+  if (!server.storage_settles(std::chrono::seconds(5))) ::_exit(0);
   return 0;
 }
 
@@ -73,6 +79,11 @@ void add_serve(CLI::App& app, Context& context) {
       ->type_name("PID");
   command->add_option("--ready-fd", options->ready_fd, "write `ready` to this descriptor")
       ->type_name("FD");
+  command
+      ->add_option("--listen", options->listen,
+                   "for which nodes: local, all, or auto [as the job was started with]")
+      ->type_name("auto|local|all")
+      ->check(CLI::IsMember({"auto", "local", "all"}));
   command->add_flag("--verbose", options->verbose, "log every state");
 }
 

@@ -53,7 +53,7 @@ void print(const json& status) {
     std::printf("coordinator  none answers: no checkpoints until `run` has started a new one\n");
   }
   if (served) {
-    std::printf("ranks        %zu of %d\n", status.at("ranks").size(),
+    std::printf("ranks        %zu of %d\n", status.at("ranks_present").get<std::size_t>(),
                 status.at("world_size").get<int>());
     std::printf("state        %s", status.at("state").get<std::string>().c_str());
     if (status.contains("waits_for")) {
@@ -67,12 +67,23 @@ void print(const json& status) {
     }
     if (status.contains("next_in_s")) {
       std::printf("every        %s, next in %s\n",
-                  seconds_in_words(status.at("every_s").get<double>()).c_str(),
+                  seconds_in_words(status.at("interval_s").get<double>()).c_str(),
                   seconds_in_words(status.at("next_in_s").get<double>()).c_str());
     }
+    if (status.contains("interval_why") && status.at("every") == "auto") {
+      std::printf("because      %s\n", status.at("interval_why").get<std::string>().c_str());
+    }
     for (const json& agent : status.at("agents")) {
-      std::printf("agent        %s, pid %d\n", agent.at("node").get<std::string>().c_str(),
+      std::printf("agent        %s, pid %d", agent.at("node").get<std::string>().c_str(),
                   agent.at("pid").get<int>());
+      if (agent.at("suspected").get<bool>()) {
+        std::printf(", not heard for %s", seconds_in_words(agent.at("silent_s").get<double>()).c_str());
+      }
+      std::printf("\n");
+    }
+    for (const json& gone : status.at("gone_nodes")) {
+      std::printf("gone         %s: %s\n", gone.at("node").get<std::string>().c_str(),
+                  gone.at("reason").get<std::string>().c_str());
     }
   }
   if (status.contains("last") && !status.at("last").at("committed").get<bool>()) {

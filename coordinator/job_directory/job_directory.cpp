@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <pwd.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "format/posix/durable_file.hpp"
+#include "format/posix/private_directory.hpp"
 
 namespace ckpt::coordinator {
 namespace {
@@ -18,16 +18,6 @@ using nlohmann::json;
 
 constexpr const char* kJobFile = "job.json";
 constexpr const char* kCoordinatorFile = "coordinator.json";
-
-Result<json> read_json(FileSystem& files, const std::string& path) {
-  Result<std::string> text = read_whole(files, path);
-  if (!text) return tl::unexpected(text.error());
-  json value = json::parse(*text, nullptr, false);
-  if (value.is_discarded() || !value.is_object()) {
-    return fail("read", path, "not a JSON object", EINVAL);
-  }
-  return value;
-}
 
 // Strings of the environment may be of any bytes; JSON wants UTF-8. What is not
 // travels as "hex:..." so that nothing is lost.
@@ -112,12 +102,9 @@ Result<JobDirectory> JobDirectory::create(FileSystem& files, const std::string& 
   if (Status made = make_directories(files, path, 0700); !made) {
     return with_context(made.error(), "make job directory", path);
   }
+  const auto ours = open_private_directory(path, OthersMayRead::end_it);
+  if (!ours) return with_context(ours.error(), "job directory", path);
   if (::access(path.c_str(), W_OK | X_OK) != 0) return fail_errno("job directory", path);
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return fail_errno("stat", path);
-  if (status.st_uid != ::geteuid()) {
-    return fail("job directory", path, "it belongs to another user", EPERM);
-  }
   return JobDirectory(files, path);
 }
 
@@ -126,16 +113,21 @@ Result<JobDirectory> JobDirectory::open(FileSystem& files, const std::string& pa
   const Result<FileStatus> there = files.stat(path);
   if (!there) return with_context(there.error(), "no such job", path);
   if (!there->directory) return fail("no such job", path, "not a directory", ENOTDIR);
+  // root may look at the jobs of users; everybody else at his own.
+  if (::geteuid() != 0) {
+    const auto ours = open_private_directory(path, OthersMayRead::yes);
+    if (!ours) return with_context(ours.error(), "job directory", path);
+  }
   if (const Result<FileStatus> job = files.stat(directory.file(kJobFile)); !job) {
     return with_context(job.error(), "not a job directory", path);
   }
   return directory;
 }
 
-Result<JobDescription> JobDirectory::read_job() const {
-  const std::string path = file(kJobFile);
-  Result<json> value = read_json(*files_, path);
-  if (!value) return tl::unexpected(value.error());
+Result<JobDescription> parse_job(const std::string& text) {
+  const json parsed = json::parse(text, nullptr, false);
+  const json* value = &parsed;
+  if (!value->is_object()) return fail("read", kJobFile, "not a JSON object", EINVAL);
   try {
     JobDescription job;
     job.name = value->at("job");
@@ -145,18 +137,27 @@ Result<JobDescription> JobDirectory::read_job() const {
     job.world_size = value->at("world_size");
     job.started_at_ns = value->at("started_at_ns");
     job.restarted_from = value->value("restarted_from", std::uint64_t{0});
+    job.ran_s = value->value("ran_s", 0.0);
+    job.failures = value->value("failures", std::uint64_t{0});
     const json& options = value->at("options");
     job.options.every_seconds = options.at("every_seconds");
     job.options.keep = options.at("keep");
     job.options.timeout_ms = options.at("timeout_ms");
+    const JobOptions defaults;
+    job.options.every_auto = options.value("every_auto", defaults.every_auto);
+    job.options.mtbf_seconds = options.value("mtbf_seconds", defaults.mtbf_seconds);
+    job.options.silence_ms = options.value("silence_ms", defaults.silence_ms);
+    job.options.max_restarts = options.value("max_restarts", defaults.max_restarts);
+    job.options.spare_hosts = options.value("spare_hosts", defaults.spare_hosts);
     job.options.on_unsupported = options.at("on_unsupported");
+    job.options.listen = options.value("listen", job.options.listen);
     return job;
   } catch (const std::exception& problem) {
-    return fail("read", path, problem.what(), EINVAL);
+    return fail("read", kJobFile, problem.what(), EINVAL);
   }
 }
 
-Status JobDirectory::write_job(const JobDescription& job) const {
+std::string job_text(const JobDescription& job) {
   json value;
   value["job"] = job.name;
   value["command"] = to_json_list(job.command);
@@ -165,37 +166,41 @@ Status JobDirectory::write_job(const JobDescription& job) const {
   value["world_size"] = job.world_size;
   value["started_at_ns"] = job.started_at_ns;
   value["restarted_from"] = job.restarted_from;
+  value["ran_s"] = job.ran_s;
+  value["failures"] = job.failures;
   value["options"] = {{"every_seconds", job.options.every_seconds},
                       {"keep", job.options.keep},
                       {"timeout_ms", job.options.timeout_ms},
-                      {"on_unsupported", job.options.on_unsupported}};
+                      {"every_auto", job.options.every_auto},
+                      {"mtbf_seconds", job.options.mtbf_seconds},
+                      {"silence_ms", job.options.silence_ms},
+                      {"max_restarts", job.options.max_restarts},
+                      {"spare_hosts", job.options.spare_hosts},
+                      {"on_unsupported", job.options.on_unsupported},
+                      {"listen", job.options.listen}};
+  return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<JobDescription> JobDirectory::read_job() const {
+  const std::string path = file(kJobFile);
+  const auto text = read_whole(*files_, path);
+  if (!text) return tl::unexpected(text.error());
+  auto job = parse_job(*text);
+  if (!job) return fail("read", path, job.error().cause, job.error().code);
+  return job;
+}
+
+Status JobDirectory::write_job(const JobDescription& job) const {
   // The environment may hold secrets of the user: for the user's eyes only.
-  return write_durably(*files_, file(kJobFile), value.dump(2) + "\n", 0600);
+  return write_durably(*files_, file(kJobFile), job_text(job), 0600);
 }
 
 Result<CoordinatorAddress> JobDirectory::read_coordinator() const {
-  const std::string path = file(kCoordinatorFile);
-  const Result<FileStatus> status = files_->stat(path);
-  if (!status) return tl::unexpected(status.error());
-  if ((status->mode & 077) != 0) {
-    return fail("read", path, "others may read or write it: its secret is worth nothing", EPERM);
-  }
-  Result<json> value = read_json(*files_, path);
-  if (!value) return tl::unexpected(value.error());
-  try {
-    return CoordinatorAddress{value->at("host"), value->at("port"), value->at("pid"),
-                              value->at("secret")};
-  } catch (const std::exception& problem) {
-    return fail("read", path, problem.what(), EINVAL);
-  }
+  return wire::read_coordinator_file(file(kCoordinatorFile));
 }
 
 Status JobDirectory::write_coordinator(const CoordinatorAddress& address) const {
-  const json value = {{"host", address.host},
-                      {"port", address.port},
-                      {"pid", address.pid},
-                      {"secret", address.secret}};
-  return write_durably(*files_, file(kCoordinatorFile), value.dump(2) + "\n", 0600);
+  return write_durably(*files_, file(kCoordinatorFile), wire::coordinator_file_text(address), 0600);
 }
 
 void JobDirectory::remove_coordinator() const {
@@ -204,12 +209,17 @@ void JobDirectory::remove_coordinator() const {
 }
 
 std::string JobDirectory::lock_path(LockKind kind) const {
-  return file(kind == LockKind::run ? "run.lock" : "coordinator.lock");
+  switch (kind) {
+    case LockKind::run: return file("run.lock");
+    case LockKind::coordinator: return file("coordinator.lock");
+    case LockKind::incarnation: break;
+  }
+  return file("incarnation.lock");
 }
 
 Result<JobLock> JobDirectory::lock(LockKind kind) const {
   const std::string path = lock_path(kind);
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("open", path);
   struct flock whole {};
   whole.l_type = F_WRLCK;
@@ -230,29 +240,6 @@ bool JobDirectory::is_locked(LockKind kind) const {
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
   return fd && ::fcntl(fd.get(), F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
-}
-
-Result<std::string> make_secret() {
-  unsigned char bytes[32];
-  if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes)) {
-    return fail_errno("getrandom", "");
-  }
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
-bool same_secret(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
 }
 
 }  // namespace ckpt::coordinator

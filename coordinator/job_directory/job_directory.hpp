@@ -1,12 +1,12 @@
 // JobDirectory: $CKPT_DIR/JOB/ and the small files in it.
 //
 // Purpose: job.json (what `run` was given), coordinator.json (where the
-//   coordinator listens, and the secret), and the locks by which no two
+//   coordinator listens, and the key), and the locks by which no two
 //   coordinators and no two `run`s ever serve one job.
 // Ownership: nothing is kept open but by JobLock. Threads: no state.
 // Units: seconds, as the name says; times in ns since the epoch.
 // Errors: Error with the path; a file of another user, or one that others can
-//   read though it holds the secret, is refused.
+//   read though it holds the key, is refused.
 // Source: ARCHITECTURE.md "Processes"; fcntl(2), open file description locks.
 #pragma once
 
@@ -19,14 +19,21 @@
 #include "format/posix/file_system.hpp"
 #include "format/posix/result.hpp"
 #include "format/posix/unique_fd.hpp"
+#include "format/wire/coordinator_file.hpp"
 
 namespace ckpt::coordinator {
 
 struct JobOptions {
   std::uint64_t every_seconds = 0;     // 0: only when asked
+  bool every_auto = false;             // from cost and failure rate; every_seconds is then 0
+  std::uint64_t mtbf_seconds = 0;      // given failure rate; 0: what is observed
+  std::uint64_t silence_ms = 20'000;   // an agent not heard for so long is lost
+  std::uint64_t max_restarts = 0;      // of a job that failed, in the same process
+  std::vector<std::string> spare_hosts;  // "node7" or "node7:4"
   std::uint64_t keep = 2;              // generations
   std::uint64_t timeout_ms = 600'000;  // bound on each state of a checkpoint
   std::string on_unsupported = "stop"; // or "native"
+  std::string listen = "auto";         // or "local", "all": for which nodes the coordinator does
   bool operator==(const JobOptions&) const = default;
 };
 
@@ -39,14 +46,16 @@ struct JobDescription {
   JobOptions options;
   std::int64_t started_at_ns = 0;
   std::uint64_t restarted_from = 0;      // generation, 0: from the beginning
+  // Of earlier starts that --max-restarts watched: what `--every auto` learns from.
+  double ran_s = 0;
+  std::uint64_t failures = 0;
 };
 
-struct CoordinatorAddress {
-  std::string host;
-  std::uint16_t port = 0;
-  std::int32_t pid = 0;
-  std::string secret;
-};
+using wire::CoordinatorAddress;
+
+// job.json as text, and back.
+std::string job_text(const JobDescription& job);
+Result<JobDescription> parse_job(const std::string& text);
 
 // Held as long as the object lives; the kernel drops it when the process dies.
 class JobLock {
@@ -83,7 +92,7 @@ class JobDirectory {
   Status write_coordinator(const CoordinatorAddress& address) const;
   void remove_coordinator() const;
 
-  enum class LockKind { run, coordinator };
+  enum class LockKind { run, coordinator, incarnation };
   // EWOULDBLOCK when another process has it.
   Result<JobLock> lock(LockKind kind) const;
   // Whether some process has it; takes nothing.
@@ -95,10 +104,5 @@ class JobDirectory {
   FileSystem* files_;
   std::string path_;
 };
-
-// 32 random bytes of the kernel, in hexadecimal.
-Result<std::string> make_secret();
-// Compares without telling by its duration where they differ.
-bool same_secret(std::string_view a, std::string_view b);
 
 }  // namespace ckpt::coordinator

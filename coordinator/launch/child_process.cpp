@@ -1,7 +1,10 @@
 #include "coordinator/launch/child_process.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,7 +43,8 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   }
   if (!what.output.empty()) {
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    const int out = ::open(what.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    constexpr int kAppend = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
+    const int out = ::open(what.output.c_str(), kAppend, 0600);
     if (null < 0 || out < 0) give_up(report);
     if (::dup2(null, 0) < 0 || ::dup2(out, 1) < 0 || ::dup2(out, 2) < 0) give_up(report);
   }
@@ -76,6 +80,78 @@ Result<pid_t> spawn(const Spawn& what) {
     return fail_errno("start", what.arguments[0], error);
   }
   return pid;
+}
+
+namespace {
+
+// An unnamed file with `text` in it, to be read from its start.
+UniqueFd file_with(const std::string& text) {
+  UniqueFd file(::memfd_create("input", MFD_CLOEXEC));
+  std::size_t done = 0;
+  while (file && done < text.size()) {
+    const ssize_t wrote = ::write(file.get(), text.data() + done, text.size() - done);
+    if (wrote <= 0) return UniqueFd();
+    done += static_cast<std::size_t>(wrote);
+  }
+  if (file) ::lseek(file.get(), 0, SEEK_SET);
+  return file;
+}
+
+std::string contents_of(const UniqueFd& file) {
+  std::string text;
+  char bytes[4096];
+  ssize_t got;
+  ::lseek(file.get(), 0, SEEK_SET);
+  while ((got = ::read(file.get(), bytes, sizeof bytes)) > 0) {
+    text.append(bytes, static_cast<std::size_t>(got));
+  }
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+// False when it had to be killed.
+bool wait_for(pid_t pid, std::chrono::milliseconds patience, int& status) {
+  const UniqueFd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd readable{ended.get(), POLLIN, 0};
+  const bool in_time =
+      ended && ::poll(&readable, 1, static_cast<int>(patience.count())) > 0;
+  if (!in_time) ::kill(pid, SIGKILL);
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return in_time;
+}
+
+}  // namespace
+
+Result<std::string> output_of(const std::vector<std::string>& arguments,
+                              std::chrono::milliseconds patience, const std::string& input) {
+  const UniqueFd in = file_with(input), out = file_with({}), errors = file_with({});
+  if (!in || !out || !errors) return fail_errno("memfd_create", arguments[0]);
+  std::vector<char*> words = pointers(arguments);
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("fork", arguments[0]);
+  if (pid == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::dup2(in.get(), 0);
+    ::dup2(out.get(), 1);
+    ::dup2(errors.get(), 2);
+    ::execvp(words[0], words.data());
+    ::dprintf(2, "%s", ::strerror(errno));
+    ::_exit(127);
+  }
+  int status = 0;
+  if (!wait_for(pid, patience, status)) {
+    return fail("run", arguments[0], "no end within " + std::to_string(patience.count()) + " ms",
+                ETIMEDOUT);
+  }
+  if (shell_status(status) != 0) {
+    const std::string said = contents_of(errors);
+    return fail("run", arguments[0], said.empty() ? describe_exit(status) : said,
+                shell_status(status) == 127 ? ENOENT : EIO);
+  }
+  return contents_of(out);
 }
 
 std::string describe_exit(int wait_status) {

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,12 @@ struct Spawn {
 };
 
 Result<pid_t> spawn(const Spawn& what);
+
+// Runs a program of this environment to its end and gives what it wrote to
+// stdout; `input` is its stdin. An exit status other than 0, or no end within
+// `patience` (it is killed then), is an Error with the end of its stderr.
+Result<std::string> output_of(const std::vector<std::string>& arguments,
+                              std::chrono::milliseconds patience, const std::string& input = {});
 
 // "exited with 3", "killed by signal 9 (Killed)"
 std::string describe_exit(int wait_status);

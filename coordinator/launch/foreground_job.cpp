@@ -10,8 +10,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "coordinator/control_client/control_client.hpp"
+#include "coordinator/launch/node_span.hpp"
 #include "format/posix/durable_file.hpp"
 
 extern char** environ;
@@ -32,16 +34,6 @@ std::vector<std::string> own_environment() {
   std::vector<std::string> all;
   for (char** each = environ; *each != nullptr; ++each) all.emplace_back(*each);
   return all;
-}
-
-std::string cache_directory() {
-  for (const auto& [name, tail] : {std::pair("CKPT_CACHE_DIR", ""),
-                                   std::pair("XDG_CACHE_HOME", "/ckpt-coord"),
-                                   std::pair("HOME", "/.cache/ckpt-coord")}) {
-    const char* set = std::getenv(name);
-    if (set != nullptr && *set == '/') return std::string(set) + tail;
-  }
-  return "/var/tmp/ckpt-coord-" + std::to_string(::getuid());
 }
 
 // What a daemon says on its ready descriptor: "ready", or why not.
@@ -66,13 +58,8 @@ std::string read_readiness(int fd) {
 
 }  // namespace
 
-ForegroundJob::ForegroundJob(JobDirectory directory, JobDescription job, Layout layout,
-                             std::vector<std::string> command, RestartFrom restart_from)
-    : directory_(std::move(directory)),
-      job_(std::move(job)),
-      layout_(std::move(layout)),
-      command_(std::move(command)),
-      restart_from_(std::move(restart_from)) {
+ForegroundJob::ForegroundJob(JobDirectory directory, Layout layout, SupervisionFsm& supervision)
+    : directory_(std::move(directory)), layout_(std::move(layout)), supervision_(supervision) {
   sigset_t blocked;
   sigemptyset(&blocked);
   for (const int signal : kForwarded) sigaddset(&blocked, signal);
@@ -86,86 +73,156 @@ ForegroundJob::ForegroundJob(JobDirectory directory, JobDescription job, Layout 
 
 ForegroundJob::~ForegroundJob() { ::sigprocmask(SIG_SETMASK, &former_mask_, nullptr); }
 
-Result<int> ForegroundJob::run() {
+Result<StartEnd> ForegroundJob::run(Start start) {
   if (!signals_) return fail_errno("signalfd", "");
-  auto runtime = RuntimeDirectory::make();
-  if (!runtime) return tl::unexpected(runtime.error());
-  runtime_.emplace(std::move(*runtime));
-  Status started = start_daemon(coordinator_, true);
-  if (started) started = start_daemon(agent_, true);
+  start_ = std::move(start);
+  coordinator_ = Daemon();
+  coordinator_said_.clear();
+  mpirun_ = -1;
+  mpirun_status_.reset();
+  present_since_.reset();
+  end_deadline_.reset();
+  auto socket = make_agent_socket_path();
+  if (!socket) return tl::unexpected(socket.error());
+  agent_socket_ = std::move(*socket);
+  Status started = start_coordinator(true);
+  begin_restart_progress();
   if (started) started = start_mpirun();
   if (!started) {
-    end_daemons();
+    end_coordinator();
     return tl::unexpected(started.error());
   }
   wait_for_end();
+  restart_progress_.reset();
+  const auto ended = Clock::now();
   take_terminal_back();
-  end_daemons();
-  return shell_status(*mpirun_status_);
+  StartEnd end;
+  end.wait_status = *mpirun_status_;
+  end.asked = asked_;
+  end.lasted_s = std::chrono::duration<double>(ended - mpirun_started_).count();
+  end.all_present = present_since_.has_value();
+  if (present_since_) end.ran_s = std::chrono::duration<double>(ended - *present_since_).count();
+  if (start_.job.options.max_restarts > 0 && end.wait_status != 0 && !asked_) {
+    end.gone_nodes = ask_for_gone_nodes();
+  }
+  end_coordinator();
+  return end;
 }
 
-Result<Spawn> ForegroundJob::coordinator_spawn(int ready_fd) const {
-  Spawn what;
-  what.arguments = {layout_.program, "serve", directory_.path(), "--parent-pid",
-                    std::to_string(::getpid()), "--ready-fd", std::to_string(ready_fd)};
-  what.environment = own_environment();
-  return what;
+// Of a node that lost its power nothing has come yet but mpirun's own end; the
+// coordinator hears each agent once more, or finds it silent.
+std::vector<std::string> ForegroundJob::ask_for_gone_nodes() {
+  auto client = ControlClient::connect(directory_, 2'000);
+  if (!client || !client->send(wire::NodesRequest{})) return {};
+  constexpr int kBeyond_ms = 5'000;
+  const auto answer =
+      client->receive(static_cast<int>(start_.job.options.silence_ms) + kBeyond_ms);
+  const auto* nodes = answer ? std::get_if<wire::Nodes>(&*answer) : nullptr;
+  return nodes != nullptr ? nodes->gone : std::vector<std::string>();
 }
 
-Result<Spawn> ForegroundJob::agent_spawn(int ready_fd) const {
-  Spawn what;
-  what.arguments = {layout_.agent, "--job-dir", directory_.path(), "--socket",
-                    runtime_->agent_socket(), "--parent-pid", std::to_string(::getpid()),
-                    "--ready-fd", std::to_string(ready_fd)};
-  what.environment = own_environment();
-  set_variable(what.environment, "CKPT_CACHE_DIR", cache_directory());
-  set_variable(what.environment, "CKPT_ON_UNSUPPORTED", job_.options.on_unsupported);
-  return what;
+// "present", "node-lost NODE HAD-RANKS REASON": server.hpp.
+void ForegroundJob::read_coordinator() {
+  char bytes[512];
+  const ssize_t got = ::read(coordinator_.readiness.get(), bytes, sizeof bytes);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (got <= 0) return coordinator_.readiness.reset();  // it ended: SIGCHLD tells how
+  coordinator_said_.append(bytes, static_cast<std::size_t>(got));
+  for (std::size_t at; (at = coordinator_said_.find('\n')) != std::string::npos;) {
+    const std::string line = coordinator_said_.substr(0, at);
+    coordinator_said_.erase(0, at + 1);
+    heed(line);
+  }
 }
 
-Status ForegroundJob::start_daemon(Daemon& daemon, bool wait_until_ready) {
+void ForegroundJob::heed(const std::string& line) {
+  constexpr std::string_view kLost = "node-lost ";
+  if (line == "present" && !present_since_) present_since_ = Clock::now();
+  if (line.rfind(kLost, 0) != 0) return;
+  const std::size_t name = kLost.size(), ranks = line.find(' ', name);
+  if (ranks == std::string::npos || ranks + 3 > line.size()) return;
+  tell(line.substr(ranks + 3));
+  perform(supervision_.step(
+      NodeLost{line.substr(name, ranks - name), line.substr(ranks + 3), line[ranks + 1] == '1'}));
+}
+
+void ForegroundJob::perform(const SupervisionActions& actions) {
+  constexpr milliseconds kTimeToEnd{10'000};
+  for (const SupervisionAction& action : actions) {
+    const auto* end = std::get_if<EndMpirun>(&action);
+    if (end == nullptr || mpirun_ < 0 || mpirun_status_) continue;
+    tell(std::string(end->kill ? "mpirun does not end; it is killed: " : "mpirun is ended: ") +
+         end->reason);
+    ::kill(mpirun_, end->kill ? SIGKILL : SIGTERM);
+    end_deadline_.reset();
+    if (!end->kill) end_deadline_ = Clock::now() + kTimeToEnd;
+  }
+}
+
+void ForegroundJob::look_at_end_deadline() {
+  if (!end_deadline_ || Clock::now() < *end_deadline_) return;
+  end_deadline_.reset();
+  perform(supervision_.step(EndDeadline{}));
+}
+
+Status ForegroundJob::start_coordinator(bool wait_until_ready) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", "");
   UniqueFd reader(ends[0]), writer(ends[1]);
-  auto what = &daemon == &coordinator_ ? coordinator_spawn(writer.get()) : agent_spawn(writer.get());
-  if (!what) return tl::unexpected(what.error());
-  what->own_session = true;
-  what->output = directory_.log_path();
-  what->inherit = {writer.get()};
-  what->mask = former_mask_;
-  daemon.started = Clock::now();
-  daemon.start_at.reset();
-  auto pid = spawn(*what);
+  Spawn what;
+  what.arguments = {layout_.program, "serve", directory_.path(), "--parent-pid",
+                    std::to_string(::getpid()), "--ready-fd", std::to_string(writer.get())};
+  if (start_.job.options.listen == "auto" &&
+      spans_nodes(start_.command, start_.job.environment, wire::host_name())) {
+    what.arguments.insert(what.arguments.end(), {"--listen", "all"});
+  }
+  what.environment = own_environment();
+  what.own_session = true;
+  what.output = directory_.log_path();
+  what.inherit = {writer.get()};
+  what.mask = former_mask_;
+  coordinator_.started = Clock::now();
+  coordinator_.start_at.reset();
+  auto pid = spawn(what);
   if (!pid) return tl::unexpected(pid.error());
-  daemon.pid = *pid;
-  daemon.readiness = std::move(reader);
+  coordinator_.pid = *pid;
+  coordinator_.readiness = std::move(reader);
   writer.reset();
-  // Later on nobody waits: a daemon that is not ready ends, and is started again.
+  // Later on nobody waits: one that is not ready ends, and is started again.
   if (!wait_until_ready) return {};
-  const std::string said = read_readiness(daemon.readiness.get());
+  const std::string said = read_readiness(coordinator_.readiness.get());
   if (said == "ready") return {};
-  return fail("start", daemon.name, said + " (see " + directory_.log_path() + ")");
+  return fail("start", "coordinator", said + " (see " + directory_.log_path() + ")");
 }
 
 Status ForegroundJob::start_mpirun() {
-  if (Status made = make_directories(linux_file_system(), cache_directory()); !made) {
-    return with_context(made.error(), "make the cache of rewritten libraries (CKPT_CACHE_DIR)");
-  }
   Variables variables = {{"LD_PRELOAD", layout_.shim},
                          {"CKPT_JOB_DIR", directory_.path()},
-                         {"CKPT_AGENT_SOCKET", runtime_->agent_socket()},
-                         {"CKPT_ON_UNSUPPORTED", job_.options.on_unsupported},
-                         {"CKPT_CACHE_DIR", cache_directory()}};
-  if (!restart_from_.image.empty()) {
-    variables.emplace_back("CKPT_RESTART_IMAGE", restart_from_.image);
-    if (restart_from_.accept_changed_files) variables.emplace_back("CKPT_ACCEPT_CHANGED_FILES", "1");
+                         {"CKPT_AGENT_SOCKET", agent_socket_},
+                         {kIncarnationVariable, incarnation_variable(start_.incarnation)},
+                         {"CKPT_ON_UNSUPPORTED", start_.job.options.on_unsupported}};
+  // Otherwise each node finds its own place (format/posix/cache_directory.hpp).
+  if (const char* cache = std::getenv("CKPT_CACHE_DIR"); cache != nullptr && *cache != '\0') {
+    if (Status made = make_directories(linux_file_system(), cache); !made) {
+      return with_context(made.error(), "make the cache of rewritten libraries (CKPT_CACHE_DIR)");
+    }
+    variables.emplace_back("CKPT_CACHE_DIR", cache);
   }
-  auto line = inject(command_, job_.environment, variables);
+  const RestartFrom& from = start_.restart_from;
+  if (!from.image.empty()) {
+    variables.emplace_back("CKPT_RESTART_IMAGE", from.image);
+    if (from.accept_changed_files) variables.emplace_back("CKPT_ACCEPT_CHANGED_FILES", "1");
+  }
+  auto line = inject(start_.command, start_.job.environment, variables);
   if (!line) return tl::unexpected(line.error());
   Spawn what;
   what.arguments = std::move(line->arguments);
   what.environment = std::move(line->environment);
-  what.cwd = job_.cwd;
+  if (!is_mpirun(start_.command.front())) {
+    const std::string path = variable(what.environment, "PATH").value_or("/usr/bin:/bin");
+    set_variable(what.environment, "PATH", layout_.launchers + ":" + path);
+  }
+  what.cwd = start_.job.cwd;
   what.own_group = true;
   what.terminal = terminal_ >= 0 && ::tcgetpgrp(terminal_) == ::getpgrp() ? terminal_ : -1;
   what.death_signal = SIGTERM;
@@ -173,42 +230,69 @@ Status ForegroundJob::start_mpirun() {
   auto pid = spawn(what);
   if (!pid) return tl::unexpected(pid.error());
   mpirun_ = *pid;
+  mpirun_started_ = Clock::now();
   return {};
 }
 
 void ForegroundJob::wait_for_end() {
   while (!mpirun_status_) {
-    pollfd readable{signals_.get(), POLLIN, 0};
-    const int ready = ::poll(&readable, 1, poll_timeout_ms());
+    pollfd readable[2] = {{signals_.get(), POLLIN, 0}, {coordinator_.readiness.get(), POLLIN, 0}};
+    const int ready = ::poll(readable, 2, poll_timeout_ms());
     if (ready > 0) {
+      if (readable[1].revents != 0) read_coordinator();
       signalfd_siginfo info{};
       while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
         on_signal(static_cast<int>(info.ssi_signo));
       }
     }
-    start_due_daemons();
+    start_coordinator_when_due();
+    look_at_restart();
+    look_at_end_deadline();
   }
+}
+
+void ForegroundJob::begin_restart_progress() {
+  restart_progress_.reset();
+  if (start_.restart_from.image.empty()) return;
+  auto made = RestartProgress::make(directory_, start_.job.world_size);
+  if (!made) return tell(made.error().message() + "; the restart is not shown");
+  restart_progress_.emplace(std::move(*made));
+  next_look_ = Clock::now() + RestartProgress::kLookEvery;
+}
+
+void ForegroundJob::look_at_restart() {
+  if (!restart_progress_ || mpirun_status_ || Clock::now() < next_look_) return;
+  next_look_ = Clock::now() + RestartProgress::kLookEvery;
+  if (!restart_progress_->look()) restart_progress_.reset();
 }
 
 int ForegroundJob::poll_timeout_ms() const {
   int timeout = -1;
-  for (const Daemon* daemon : {&coordinator_, &agent_}) {
-    if (!daemon->start_at) continue;
-    const auto left =
-        std::chrono::duration_cast<milliseconds>(*daemon->start_at - Clock::now()).count();
+  const auto wake_at = [&timeout](Clock::time_point when) {
+    const auto left = std::chrono::duration_cast<milliseconds>(when - Clock::now()).count();
     const int bounded = static_cast<int>(std::clamp<std::int64_t>(left + 1, 0, 60'000));
     timeout = timeout < 0 ? bounded : std::min(timeout, bounded);
-  }
+  };
+  if (coordinator_.start_at) wake_at(*coordinator_.start_at);
+  if (restart_progress_) wake_at(next_look_);
+  if (end_deadline_) wake_at(*end_deadline_);
   return timeout;
 }
 
 void ForegroundJob::on_signal(int signal) {
   if (signal == SIGCHLD) return on_children();
+  const bool to_end = signal == SIGINT || signal == SIGTERM || signal == SIGHUP ||
+                      signal == SIGQUIT;
+  asked_ = asked_ || to_end;
   if (mpirun_status_ || mpirun_ < 0) {
     if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) impatient_ = true;
     return;
   }
   if (signal == SIGCONT) return continue_mpirun();
+  if (signal == SIGTERM && guard_ != nullptr && !term_held_ && guard_->warn()) {
+    term_held_ = true;
+    return;
+  }
   ::kill(mpirun_, signal);
 }
 
@@ -223,36 +307,34 @@ void ForegroundJob::on_children() {
       } else {
         mpirun_status_ = status;
       }
-    } else if (!WIFSTOPPED(status)) {
-      if (pid == coordinator_.pid) on_daemon_end(coordinator_, status);
-      if (pid == agent_.pid) on_daemon_end(agent_, status);
+    } else if (!WIFSTOPPED(status) && pid == coordinator_.pid) {
+      on_coordinator_end(status);
+    } else if (guard_ != nullptr && pid == guard_->pid() && term_held_ && mpirun_ > 0) {
+      ::kill(mpirun_, SIGTERM);
     }
   }
 }
 
-void ForegroundJob::on_daemon_end(Daemon& daemon, int wait_status) {
-  daemon.pid = -1;
+void ForegroundJob::on_coordinator_end(int wait_status) {
+  coordinator_.pid = -1;
   if (mpirun_status_ || mpirun_ < 0) return;  // it was asked to end
   // One that dies at once, again and again, is given more and more time.
   constexpr milliseconds kLongLife{10'000}, kFirstPause{200};
-  const bool lived = Clock::now() - daemon.started > kLongLife;
-  daemon.pause = lived ? kFirstPause : std::min(daemon.pause * 2, kLongestPause);
-  daemon.start_at = Clock::now() + daemon.pause;
-  tell(std::string("the ") + daemon.name + " " + describe_exit(wait_status) +
+  const bool lived = Clock::now() - coordinator_.started > kLongLife;
+  coordinator_.pause = lived ? kFirstPause : std::min(coordinator_.pause * 2, kLongestPause);
+  coordinator_.start_at = Clock::now() + coordinator_.pause;
+  tell("the coordinator " + describe_exit(wait_status) +
        "; the job goes on without checkpoints until a new one has started");
 }
 
-void ForegroundJob::start_due_daemons() {
-  if (mpirun_status_) return;
-  for (Daemon* daemon : {&coordinator_, &agent_}) {
-    if (!daemon->start_at || Clock::now() < *daemon->start_at) continue;
-    if (Status started = start_daemon(*daemon, false); !started) {
-      tell(started.error().message());
-      daemon->pause = std::min(daemon->pause * 2, kLongestPause);
-      daemon->start_at = Clock::now() + daemon->pause;
-    } else {
-      tell(std::string("a new ") + daemon->name + " was started");
-    }
+void ForegroundJob::start_coordinator_when_due() {
+  if (mpirun_status_ || !coordinator_.start_at || Clock::now() < *coordinator_.start_at) return;
+  if (Status started = start_coordinator(false); !started) {
+    tell(started.error().message());
+    coordinator_.pause = std::min(coordinator_.pause * 2, kLongestPause);
+    coordinator_.start_at = Clock::now() + coordinator_.pause;
+  } else {
+    tell("a new coordinator was started");
   }
 }
 
@@ -275,44 +357,39 @@ void ForegroundJob::take_terminal_back() {
   }
 }
 
-void ForegroundJob::end_daemons() {
+void ForegroundJob::end_coordinator() {
   // The copies of a failed job may be all that is left of it: let them be written.
   const bool failed = mpirun_status_ && shell_status(*mpirun_status_) != 0;
-  constexpr milliseconds kPatience{5'000};
-  milliseconds patience = kPatience;
-  bool agent_told = false;
+  milliseconds patience{5'000};
   if (coordinator_.pid > 0) {
     auto client = ControlClient::connect(directory_, 2'000);
     const std::string reason = mpirun_status_ ? "mpirun " + describe_exit(*mpirun_status_)
                                               : "the job did not start";
     const std::uint8_t finish = failed ? 1 : 0;
     if (client && client->send(wire::Halt{reason, finish})) {
-      agent_told = true;
-      if (failed) patience = milliseconds(job_.options.timeout_ms);
+      if (failed) patience = milliseconds(start_.job.options.timeout_ms);
     } else {
       ::kill(coordinator_.pid, SIGTERM);
     }
   }
-  for (Daemon* daemon : {&coordinator_, &agent_}) {
-    const bool told = daemon == &coordinator_ || agent_told;
-    if (wait_gone(*daemon, told ? patience : milliseconds(0))) continue;
-    patience = kPatience;
-    ::kill(daemon->pid, SIGTERM);
-    if (wait_gone(*daemon, milliseconds(2'000))) continue;
-    ::kill(daemon->pid, SIGKILL);
-    wait_gone(*daemon, milliseconds(2'000));
+  if (!wait_gone(patience)) {
+    ::kill(coordinator_.pid, SIGTERM);
+    if (!wait_gone(milliseconds(2'000))) {
+      ::kill(coordinator_.pid, SIGKILL);
+      wait_gone(milliseconds(2'000));
+    }
   }
-  // The coordinator removes it; one that was killed could not.
+  // The coordinator removes it; one that was killed could not. Agents that find
+  // it gone end when their ranks do.
   directory_.remove_coordinator();
-  runtime_.reset();
 }
 
-bool ForegroundJob::wait_gone(Daemon& daemon, milliseconds bound) {
+bool ForegroundJob::wait_gone(milliseconds bound) {
   const auto until = Clock::now() + bound;
-  daemon.start_at.reset();
+  coordinator_.start_at.reset();
   for (;;) {
     on_children();
-    if (daemon.pid <= 0) return true;
+    if (coordinator_.pid <= 0) return true;
     const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
     if (left <= 0 || impatient_) return false;
     pollfd readable{signals_.get(), POLLIN, 0};

@@ -1,10 +1,11 @@
-// `run` and `restart`: mpirun in the foreground, coordinator and agent beside it.
+// `run` and `restart`: mpirun in the foreground, the coordinator beside it.
 //
-// Purpose: starts coordinator and agent, then mpirun with the user's own
-//   standard streams; forwards signals; starts a coordinator or agent that died
-//   again (the job goes on meanwhile); cleans up and reports mpirun's status.
-// Ownership: owns the three processes and the runtime directory. mpirun gets
-//   SIGTERM when this process dies, so nothing is left unattended.
+// Purpose: starts the coordinator, then mpirun with the user's own standard
+//   streams; forwards signals; starts a coordinator that died again (the job
+//   goes on meanwhile); cleans up and reports mpirun's status. Agents start
+//   themselves where ranks are (mpi_shim/agent_starter.hpp).
+// Ownership: owns the two processes. mpirun gets SIGTERM when this process
+//   dies, so nothing is left unattended.
 // Threads: one; blocks the signals it forwards from construction on.
 // Terminal: mpirun has a process group of its own (a signal reaches it once),
 //   which is the foreground one of a terminal on stdin; ^Z stops both.
@@ -19,11 +20,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "coordinator/job_directory/job_directory.hpp"
 #include "coordinator/launch/child_process.hpp"
 #include "coordinator/launch/layout.hpp"
 #include "coordinator/launch/mpi_command.hpp"
+#include "coordinator/launch/restart_progress.hpp"
+#include "coordinator/supervision_fsm/supervision_fsm.hpp"
+#include "coordinator/time_limit/limit_guard.hpp"
+#include "format/incarnation/incarnation.hpp"
 
 namespace ckpt::coordinator {
 
@@ -33,20 +39,39 @@ struct RestartFrom {
   bool accept_changed_files = false;  // map files that are newer than the generation
 };
 
+// One start of the job.
+struct Start {
+  JobDescription job;
+  std::vector<std::string> command;  // what is started
+  RestartFrom restart_from;
+  Incarnation incarnation;
+};
+
+struct StartEnd {
+  int wait_status = 0;       // of mpirun
+  bool asked = false;        // a signal to end it came through this process
+  bool all_present = false;  // all ranks were there at some time
+  double ran_s = 0;          // since then
+  double lasted_s = 0;       // since mpirun was started
+  std::vector<std::string> gone_nodes;  // of a job that failed, with --max-restarts
+};
+
 class ForegroundJob {
  public:
-  // `command` is what is started.
-  ForegroundJob(JobDirectory directory, JobDescription job, Layout layout,
-                std::vector<std::string> command, RestartFrom restart_from = {});
+  // `supervision` is told of lost nodes and says when mpirun is to be ended.
+  ForegroundJob(JobDirectory directory, Layout layout, SupervisionFsm& supervision);
   ~ForegroundJob();
 
-  // The exit status as a shell has it.
-  Result<int> run();
+  // On the first SIGTERM the guard takes a last checkpoint, and mpirun gets the
+  // signal when that has ended; a second SIGTERM goes there at once. It outlives this.
+  void warn_before_the_end(const LimitGuard& guard) { guard_ = &guard; }
+
+  // Again and again, one start after the other.
+  Result<StartEnd> run(Start start);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Daemon {
-    const char* name = "";
     pid_t pid = -1;
     Clock::time_point started{};
     std::chrono::milliseconds pause{200};           // before it is started again
@@ -54,35 +79,47 @@ class ForegroundJob {
     UniqueFd readiness;  // read end of what it says "ready" into
   };
 
-  Status start_daemon(Daemon& daemon, bool wait_until_ready);
-  Result<Spawn> coordinator_spawn(int ready_fd) const;
-  Result<Spawn> agent_spawn(int ready_fd) const;
+  Status start_coordinator(bool wait_until_ready);
   Status start_mpirun();
   void wait_for_end();
   void on_signal(int signal);
   void on_children();
-  void on_daemon_end(Daemon& daemon, int wait_status);
-  void start_due_daemons();
+  void on_coordinator_end(int wait_status);
+  void start_coordinator_when_due();
   void stop_with_mpirun(int signal);
   void continue_mpirun();
   void take_terminal_back();
-  void end_daemons();
-  bool wait_gone(Daemon& daemon, std::chrono::milliseconds bound);
+  void read_coordinator();
+  void heed(const std::string& line);
+  void perform(const SupervisionActions& actions);
+  void look_at_end_deadline();
+  std::vector<std::string> ask_for_gone_nodes();
+  void end_coordinator();
+  bool wait_gone(std::chrono::milliseconds bound);
   int poll_timeout_ms() const;
+  void begin_restart_progress();
+  void look_at_restart();
 
   JobDirectory directory_;
-  JobDescription job_;
   Layout layout_;
-  std::vector<std::string> command_;
-  RestartFrom restart_from_;
-  std::optional<RuntimeDirectory> runtime_;
+  SupervisionFsm& supervision_;
+  Start start_;
+  std::string agent_socket_;
   sigset_t former_mask_{};
   UniqueFd signals_;
   int terminal_ = -1;  // stdin when it is one
-  Daemon coordinator_{"coordinator"}, agent_{"agent"};
+  Daemon coordinator_;
   pid_t mpirun_ = -1;
   std::optional<int> mpirun_status_;
+  std::optional<RestartProgress> restart_progress_;
+  Clock::time_point next_look_{};
+  const LimitGuard* guard_ = nullptr;
+  bool term_held_ = false;  // the guard was warned; its end lets the signal go on
   bool impatient_ = false;  // a signal to end came after mpirun had ended
+  bool asked_ = false;      // one came before
+  std::string coordinator_said_;  // of its pipe, up to a whole line
+  Clock::time_point mpirun_started_{};
+  std::optional<Clock::time_point> present_since_, end_deadline_;
 };
 
 }  // namespace ckpt::coordinator

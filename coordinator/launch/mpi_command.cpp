@@ -25,14 +25,13 @@ std::string value_of(std::string_view assignment, const std::vector<std::string>
   return variable(environment, assignment).value_or("");
 }
 
-std::vector<std::string> split(std::string_view text, char delimiter) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const std::size_t at = text.find(delimiter);
-    if (at != 0) parts.emplace_back(text.substr(0, at));
-    text = at == std::string_view::npos ? std::string_view() : text.substr(at + 1);
-  }
-  return parts;
+char list_delimiter(const std::vector<std::string>& environment) {
+  const std::string set = variable(environment, kDelimiterVariable).value_or("");
+  return set.empty() ? ';' : set.front();
+}
+
+bool has_x(const std::vector<std::string>& command) {
+  return std::find(command.begin(), command.end(), "-x") != command.end();
 }
 
 // The user's list with ours behind it, and the two LD_PRELOADs made one.
@@ -54,11 +53,11 @@ Result<std::string> merged_list(std::string_view users, char delimiter,
   }
   for (const auto& [name, value] : ours) {
     std::string assignment = name + "=" + value;
-    if (name == kPreload && preload && !preload->empty()) assignment += ":" + *preload;
+    if (name == kPreload && preload && !preload->empty()) assignment.append(":").append(*preload);
     if (assignment.find(delimiter) != std::string::npos) {
-      return fail("pass " + name + " to the ranks", assignment,
-                  std::string("it holds '") + delimiter +
-                      "', the delimiter of Open MPI's mca_base_env_list", EINVAL);
+      std::string cause = "it holds the delimiter of Open MPI's mca_base_env_list: ";
+      cause.push_back(delimiter);
+      return fail("pass " + name + " to the ranks", assignment, std::move(cause), EINVAL);
     }
     add(assignment);
   }
@@ -85,13 +84,83 @@ std::vector<std::string> with_x_options(const std::vector<std::string>& command,
     for (const auto& [name, value] : ours) {
       line.emplace_back("-x");
       line.push_back(name + "=" + value);
-      if (name == kPreload && preload && !preload->empty()) line.back() += ":" + *preload;
+      if (name == kPreload && preload && !preload->empty()) line.back().append(":").append(*preload);
     }
   }
   return line;
 }
 
+// srun takes "ALL,A=1,B=2". A list of the user's stays, NONE becomes ours alone.
+Result<std::string> export_list(const std::string& users,
+                                const std::vector<std::string>& environment,
+                                const Variables& ours) {
+  std::string list = users == "NONE" ? "" : users;
+  std::optional<std::string> preload = variable(environment, kPreload);
+  for (const std::string& each : split(users, ',')) {
+    if (names(each, kPreload)) preload = value_of(each, environment);
+  }
+  for (const auto& [name, value] : ours) {
+    std::string assignment = name + "=" + value;
+    if (name == kPreload && preload && !preload->empty()) assignment.append(":").append(*preload);
+    if (assignment.find(',') != std::string::npos) {
+      return fail("pass " + name + " to the ranks", assignment,
+                  "it holds a comma, which parts the entries of srun --export", EINVAL);
+    }
+    list += (list.empty() ? "" : ",") + assignment;
+  }
+  return list;
+}
+
+// Where the program begins, as far as one can tell without srun's list of
+// options: a word that neither is one nor can be the value of the one before it.
+std::size_t end_of_options(const std::vector<std::string>& line) {
+  bool may_be_value = false;
+  for (std::size_t i = 1; i < line.size(); ++i) {
+    const bool option = !line[i].empty() && line[i].front() == '-';
+    if (!option && !may_be_value) return i;
+    may_be_value = option && line[i].find('=') == std::string::npos;
+  }
+  return line.size();
+}
+
+Result<std::vector<std::string>> with_export(const std::vector<std::string>& command,
+                                             const std::vector<std::string>& environment,
+                                             const Variables& ours) {
+  constexpr std::string_view kOption = "--export";
+  std::vector<std::string> line = command;
+  const std::size_t end = end_of_options(line);
+  for (std::size_t i = 1; i < end; ++i) {
+    const bool apart = line[i] == kOption && i + 1 < line.size();
+    if (!apart && line[i].rfind("--export=", 0) != 0) continue;
+    const std::string users = apart ? line[i + 1] : line[i].substr(kOption.size() + 1);
+    auto list = export_list(users, environment, ours);
+    if (!list) return tl::unexpected(list.error());
+    (apart ? line[i + 1] : line[i]) = apart ? *list : "--export=" + *list;
+    return line;
+  }
+  std::string users = "ALL";
+  for (const char* name : {"SLURM_EXPORT_ENV", "SRUN_EXPORT_ENV"}) {
+    users = variable(environment, name).value_or(users);
+  }
+  auto list = export_list(users, environment, ours);
+  if (!list) return tl::unexpected(list.error());
+  line.insert(line.begin() + 1, "--export=" + *list);
+  return line;
+}
+
 }  // namespace
+
+bool is_srun(const std::string& program) { return base_name_of(program) == "srun"; }
+
+std::vector<std::string> split(std::string_view text, char delimiter) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t at = text.find(delimiter);
+    if (at != 0) parts.emplace_back(text.substr(0, at));
+    text = at == std::string_view::npos ? std::string_view() : text.substr(at + 1);
+  }
+  return parts;
+}
 
 bool is_mpirun(const std::string& program) {
   constexpr std::array kNames = {"mpirun", "mpiexec", "orterun", "mpirun.openmpi",
@@ -126,8 +195,15 @@ Result<LaunchLine> inject(const std::vector<std::string>& command,
   for (const char* name : {"CKPT_RESTART_IMAGE", "CKPT_JOB_DIR", "CKPT_AGENT_SOCKET"}) {
     unset_variable(line.environment, name);
   }
-  const std::string delimiters = variable(environment, kDelimiterVariable).value_or(";");
-  const char delimiter = delimiters.empty() ? ';' : delimiters.front();
+  // Under Slurm mpirun may be a name for `ckpt-coord run -- mpirun` (slurm/): once is enough.
+  set_variable(line.environment, "CKPT_INSIDE_RUN", "1");
+  if (is_srun(command.front())) {
+    auto arguments = with_export(command, environment, variables);
+    if (!arguments) return tl::unexpected(arguments.error());
+    line.arguments = std::move(*arguments);
+    return line;
+  }
+  const char delimiter = list_delimiter(environment);
   const bool direct = is_mpirun(command.front());
   const auto option = direct ? std::find(line.arguments.begin(), line.arguments.end(), kEnvList)
                              : line.arguments.end();
@@ -138,15 +214,25 @@ Result<LaunchLine> inject(const std::vector<std::string>& command,
     return line;
   }
   const auto users = variable(environment, kEnvListVariable);
-  const bool has_x =
-      direct && std::find(command.begin(), command.end(), "-x") != command.end();
-  if (has_x && !users) {
+  if (direct && has_x(command) && !users) {
     line.arguments = with_x_options(command, environment, variables);
     return line;
   }
   auto list = merged_list(users.value_or(""), delimiter, environment, variables);
   if (!list) return tl::unexpected(list.error());
   set_variable(line.environment, kEnvListVariable, *list);
+  return line;
+}
+
+LaunchLine list_beside_x_options(LaunchLine line) {
+  const auto list = variable(line.environment, kEnvListVariable);
+  if (!list || !has_x(line.arguments)) return line;
+  Variables listed;
+  for (const std::string& each : split(*list, list_delimiter(line.environment))) {
+    listed.emplace_back(each.substr(0, each.find('=')), value_of(each, line.environment));
+  }
+  line.arguments = with_x_options(line.arguments, line.environment, listed);
+  unset_variable(line.environment, kEnvListVariable);
   return line;
 }
 

@@ -6,8 +6,11 @@
 //     environment: the line is not touched, and the line may be a script.
 //   - Open MPI refuses the parameter together with `-x`. A line that is mpirun
 //     itself and has `-x` gets ours as further `-x NAME=VALUE`.
+//   - A script that calls mpirun with `-x`: mpirun_stand_in.hpp.
 //   - `--mca mca_base_env_list V` on the line overrides the environment: ours
 //     are put behind V.
+//   - `srun` starts the ranks itself: they go into its --export, which concerns
+//     its tasks alone.
 //   A user's own LD_PRELOAD, wherever it is set, stays behind the shim.
 // Ownership: values. Threads: pure functions.
 // Errors: a value that holds the list's delimiter cannot travel: Error.
@@ -33,8 +36,13 @@ struct LaunchLine {
   std::vector<std::string> environment;  // NAME=value
 };
 
+// The parts of a list; empty ones are left out.
+std::vector<std::string> split(std::string_view text, char delimiter);
+
 // mpirun, mpiexec, orterun under any path.
 bool is_mpirun(const std::string& program);
+// srun under any path.
+bool is_srun(const std::string& program);
 
 // Value of NAME in an environment; nullopt when it is not there.
 std::optional<std::string> variable(const std::vector<std::string>& environment,
@@ -47,6 +55,10 @@ void unset_variable(std::vector<std::string>& environment, std::string_view name
 Result<LaunchLine> inject(const std::vector<std::string>& command,
                           const std::vector<std::string>& environment,
                           const Variables& variables);
+
+// An mpirun line as it is, or, where it has `-x`, with the environment's
+// mca_base_env_list made further `-x` options.
+LaunchLine list_beside_x_options(LaunchLine line);
 
 // The ranks an mpirun line asks for by -n, -np, --n, --np or -c, over all its
 // application contexts; nullopt when one of them does not say.

@@ -1,11 +1,13 @@
 // Carries out what the step functions decided.
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "coordinator/server/guarded.hpp"
 #include "coordinator/server/server.hpp"
 #include "coordinator/version.hpp"
 #include "format/image/generation_writer.hpp"
+#include "format/wire/rank_runs.hpp"
 
 namespace ckpt::coordinator {
 
@@ -38,15 +40,16 @@ void Server::request(const Connection::Pointer& connection,
   waiting_.push_back(
       Waiting{connection, now, now + std::chrono::nanoseconds(message.ready_within_ns)});
   if (checkpoint_.state() != State::idle) return tell_progress(0, 0);  // joins it
+  if (preparing_ && !storage_blocked()) return;                        // and this
   check_readiness();
 }
 
 // Begins when all is ready; answers those whose patience has ended.
 void Server::check_readiness() {
   if (waiting_.empty() || checkpoint_.state() != State::idle || halting_) return;
-  const auto blocked = session_.blocked_by();
+  const auto blocked = blocked_by();
   if (!blocked) {
-    begin_checkpoint("request");
+    if (!preparing_) prepare_checkpoint("request");
     return;
   }
   wire::Outcome outcome;
@@ -74,24 +77,71 @@ void Server::check_readiness() {
   });
 }
 
-bool Server::begin_checkpoint(const char* why) {
-  const auto next = generations_.next_number();
+std::optional<std::string> Server::storage_blocked() const {
+  // Long enough for any storage that works; short enough to be told of.
+  const auto patience =
+      std::min<std::chrono::milliseconds>(std::chrono::milliseconds(job_.options.timeout_ms),
+                                          std::chrono::seconds(20));
+  const auto waiting = storage_.waiting(Clock::now());
+  if (waiting < patience) return std::nullopt;
+  return "the storage of " + directory_.path() + " has not answered for " +
+         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(waiting).count()) + " s";
+}
+
+std::optional<std::string> Server::blocked_by() const {
+  auto blocked = session_.blocked_by();
+  return blocked ? blocked : storage_blocked();
+}
+
+// Looks for the number in the storage's own time, then begins.
+void Server::prepare_checkpoint(const char* why) {
+  preparing_ = true;
+  storage_.run(
+      [this]() -> Result<std::uint64_t> {
+        if (Status ours = still_in_office(directory_, office_); !ours) {
+          return tl::unexpected(ours.error());
+        }
+        return generations_.next_number();
+      },
+      [this, why](const Result<std::uint64_t>& number) {
+        guarded(log_, "prepare", [&] {
+          preparing_ = false;
+          begin_checkpoint(why, number);
+        });
+      });
+  deadline_.expires_after(std::chrono::milliseconds(job_.options.timeout_ms));
+  deadline_.async_wait([this](const boost::system::error_code& error) {
+    if (error || !preparing_) return;
+    guarded(log_, "prepare", [&] {
+      wire::Outcome outcome;
+      outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::timed_out);
+      outcome.reason = storage_blocked().value_or("the storage does not answer");
+      log_.warning("checkpoint_failed", {{"cause", outcome.reason}});
+      answer_waiting(outcome);
+    });
+  });
+}
+
+void Server::begin_checkpoint(const char* why, const Result<std::uint64_t>& next) {
+  if (ended_ || halting_) return;
   if (!next) {
+    if (next.error().code == ESTALE) return leave_office(next.error().message());
     log_.error("checkpoint_failed", {{"cause", next.error()}});
     wire::Outcome outcome;
     outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::aborted);
     outcome.reason = next.error().message();
     answer_waiting(outcome);
-    return false;
+    return;
   }
+  if (session_.blocked_by()) return check_readiness();  // a rank went meanwhile
   last_number_ = std::max(last_number_ + 1, *next);
   const int tries = timing_.tries;
   timing_ = Timing{Clock::now(), {}, {}, 0, tries};
   ordered_.clear();
+  nodes_ordered_.clear();
   committed_path_.clear();
   log_.info("checkpoint_begun", {{"generation", last_number_}, {"why", why}});
   carry_out(checkpoint_.step(Begin{last_number_, session_.world_size(), session_.participants()}));
-  return true;
 }
 
 void Server::take_news(const std::vector<SessionNews>& news) {
@@ -100,15 +150,17 @@ void Server::take_news(const std::vector<SessionNews>& news) {
       log_.info("all_ranks_present", {{"world_size", session_.world_size()}});
       if (job_.world_size != session_.world_size()) {
         job_.world_size = session_.world_size();
-        if (Status written = directory_.write_job(job_); !written) {
-          log_.error("job_not_written", {{"cause", written.error()}});
-        }
+        storage_.run([this, job = job_] { return directory_.write_job(job); },
+                     [this](const Status& written) {
+                       if (!written) log_.error("job_not_written", {{"cause", written.error()}});
+                     });
       }
+      report_("present");
       check_readiness();
     } else if (const auto* it = std::get_if<RestartComplete>(&each)) {
       log_.info("restart_complete", {{"generation", it->generation}});
-    } else if (const auto* it = std::get_if<RankDeparted>(&each)) {
-      log_.info("rank_gone", {{"rank", it->rank}, {"how", it->description}});
+    } else if (const auto* it = std::get_if<RanksDeparted>(&each)) {
+      log_.info("rank_gone", {{"rank", wire::rank_list(it->ranks)}, {"how", it->description}});
     } else if (const auto* it = std::get_if<RankRejected>(&each)) {
       log_.warning("rank_rejected", {{"rank", it->rank}, {"cause", it->reason}});
     }
@@ -116,8 +168,9 @@ void Server::take_news(const std::vector<SessionNews>& news) {
 }
 
 void Server::carry_out(Actions actions) {
-  for (const Action& action : actions) {
+  for (Action& action : actions) {
     std::visit([this](const auto& held) { perform(held); }, action);
+    action = Action();  // the markers of a big job are many: not all in memory twice
   }
 }
 
@@ -131,21 +184,17 @@ void Server::perform(const OrderSnapshot& action) {
   if (it == agents_.end()) return;  // its AgentLost is on the way
   const std::uint64_t generation = checkpoint_.generation();
   if (timing_.taken_at_ns == 0) timing_.taken_at_ns = wall_clock_ns();
+  const image::Writer writer{office_.number, office_.term};
   std::string file = generations_.path_of(generation);
   if (!action.only) {
-    file = directory_.file(image::node_file_name(generation, action.node));
-    const std::string partial = image::partial_path(file);
     // Two agents of one host name must not write one file.
-    const bool taken = std::any_of(ordered_.begin(), ordered_.end(),
-                                   [&](const auto& each) { return each.second == partial; });
-    if (taken) {
-      file = directory_.file(image::node_file_name(
-          generation, action.node + "-" + std::to_string(action.agent)));
-    }
+    std::string name = action.node.substr(0, 64);
+    while (!nodes_ordered_.insert(name).second) name += "-" + std::to_string(action.agent);
+    file = directory_.file(image::node_file_name(generation, name));
   }
   wire::Snapshot snapshot;
   snapshot.generation = generation;
-  snapshot.partial_path = image::partial_path(file);
+  snapshot.partial_path = image::partial_path(file, writer);
   snapshot.job = job_.name;
   snapshot.command = job_.command;
   snapshot.environment = job_.environment;
@@ -195,50 +244,87 @@ void Server::arm_tick() {
 }
 
 void Server::perform(const Commit& action) {
-  const Result<std::string> path = make_visible(action);
+  commit_given_up_ = std::make_shared<std::atomic<bool>>(false);
+  CommitOrder order{action,
+                    image::JobRecord{job_.name, job_.command, job_.environment, job_.cwd,
+                                     session_.world_size(), action.generation,
+                                     timing_.taken_at_ns, kVersion},
+                    ordered_, commit_given_up_};
+  storage_.run([this, order] { return make_visible(order); },
+               [this, order](const Result<std::string>& path) {
+                 guarded(log_, "commit", [&] { committed(order, path); });
+               });
+}
+
+void Server::committed(const CommitOrder& order, const Result<std::string>& path) {
+  if (*order.given_up) {
+    // The bound had passed, and everybody was told that there is none. Both are
+    // good: a file that became visible is whole.
+    if (path) log_.warning("committed_late", {{"generation", order.commit.generation}});
+    return;
+  }
   if (path) committed_path_ = *path;
+  const bool superseded = !path && path.error().code == ESTALE;
+  if (superseded) return leave_office(path.error().message());
   carry_out(checkpoint_.step(
       CommitEnded{path.has_value(), path ? std::string() : path.error().message()}));
 }
 
-Result<std::string> Server::make_visible(const Commit& action) {
-  const std::string path = generations_.path_of(action.generation);
-  for (const Part& part : action.parts) {
-    if (ordered_[part.agent] != part.path) {
+// In the storage's thread: nothing of *this but what never changes.
+//
+// `still_ours` is asked right before each rename. Between its answer and the
+// rename a window remains, in which another coordinator may take over. It raises
+// the term first and then sweeps the partial files of older ones. So either the
+// rename comes before that sweep, and the generation is one that was there when
+// the other looked for the newest; or the file is gone and the rename fails. A
+// storage that shows the raised term late can let a generation of the older
+// coordinator appear later: it is whole, of this job, and under a number that
+// nobody else has, since a name that exists is never replaced.
+Result<std::string> Server::make_visible(const CommitOrder& order) {
+  const std::string path = generations_.path_of(order.commit.generation);
+  const auto still_ours = [&]() -> Status {
+    if (*order.given_up) return fail("commit", path, "its bound has passed", ETIMEDOUT);
+    return still_in_office(directory_, office_);
+  };
+  for (const Part& part : order.commit.parts) {
+    const auto told = order.ordered.find(part.agent);
+    if (told == order.ordered.end() || told->second != part.path) {
       return fail("commit", path, "agent on " + part.node + " wrote " + part.path);
     }
   }
-  if (action.parts.size() == 1) {
-    if (Status done = image::commit_generation(files_, action.parts[0].path, path); !done) {
-      return tl::unexpected(done.error());
-    }
-    return path;
+  if (order.commit.parts.size() > 1) return link_nodes(order, path, still_ours);
+  const std::string& partial = order.commit.parts[0].path;
+  if (Status done = image::commit_generation(files_, partial, path, still_ours); !done) {
+    return tl::unexpected(done.error());
   }
+  return path;
+}
+
+Result<std::string> Server::link_nodes(const CommitOrder& order, const std::string& path,
+                                       const std::function<Status()>& still_ours) {
+  const std::string partial =
+      image::partial_path(path, image::Writer{office_.number, office_.term});
   std::vector<image::NodeFile> nodes;
   const auto give_up = [&](const Error& error) -> Failure {
     // Where the last step failed behind its rename the generation can be seen,
     // and links to the nodes' files.
     if (files_.stat(path)) return tl::unexpected(error);
     for (const image::NodeFile& node : nodes) static_cast<void>(files_.unlink(node.path));
-    static_cast<void>(files_.unlink(image::partial_path(path)));
+    static_cast<void>(files_.unlink(partial));
     return tl::unexpected(error);
   };
-  for (const Part& part : action.parts) {
-    const std::string suffix = image::partial_path("");
-    const std::string final_path = part.path.substr(0, part.path.size() - suffix.size());
+  for (const Part& part : order.commit.parts) {
+    const std::string final_path = image::final_path_of(part.path);
     // A file that is in the way is not ours to remove: only what was made visible is.
-    if (Status done = image::commit_generation(files_, part.path, final_path); !done) {
+    if (Status done = image::commit_generation(files_, part.path, final_path, still_ours); !done) {
       return give_up(done.error());
     }
     nodes.push_back(image::NodeFile{final_path, part.ranks});
   }
-  image::JobRecord record{job_.name, job_.command, job_.environment, job_.cwd,
-                          session_.world_size(), action.generation, timing_.taken_at_ns, kVersion};
-  const std::string partial = image::partial_path(path);
-  if (Status done = image::link_generation(files_, partial, record, nodes); !done) {
+  if (Status done = image::link_generation(files_, partial, order.record, nodes); !done) {
     return give_up(done.error());
   }
-  if (Status done = image::commit_generation(files_, partial, path); !done) {
+  if (Status done = image::commit_generation(files_, partial, path, still_ours); !done) {
     return give_up(done.error());
   }
   return path;
@@ -247,6 +333,8 @@ Result<std::string> Server::make_visible(const Commit& action) {
 void Server::perform(const Ended& action) {
   deadline_.cancel();
   tick_.cancel();
+  if (commit_given_up_ && action.verdict != wire::Verdict::committed) *commit_given_up_ = true;
+  commit_given_up_.reset();
   const auto now = Clock::now();
   wire::Outcome outcome;
   outcome.verdict = static_cast<std::uint32_t>(action.verdict);
@@ -264,6 +352,8 @@ void Server::perform(const Ended& action) {
   if (committed) {
     outcome.path = committed_path_;
     ++commits_;
+    cost_.add(static_cast<double>(outcome.downtime_ns) / 1e9,
+              static_cast<double>(outcome.duration_ns) / 1e9);
     log_.info("committed", {{"generation", outcome.generation},
                             {"bytes", outcome.bytes},
                             {"downtime_ns", outcome.downtime_ns},
@@ -277,28 +367,61 @@ void Server::perform(const Ended& action) {
     log_.warning("aborted", {{"generation", outcome.generation},
                              {"state", state_name(action.during)},
                              {"cause", action.reason}});
-    // A dead agent cannot remove what it wrote; a live one removes it as well.
-    for (const auto& [agent, path] : ordered_) static_cast<void>(files_.unlink(path));
   }
   last_ = LastOutcome{outcome, wall_clock_ns(), action.during};
+  if (committed) return finish(action, outcome);
+  if (halting_) {
+    remove_partials([] {});
+    return finish(action, outcome);
+  }
+  remove_partials([this, action, outcome] { finish(action, outcome); });
+}
+
+// A dead agent cannot remove what it wrote; a live one removes it as well. Who
+// waits for the answer finds the files gone, unless the storage hangs.
+void Server::remove_partials(std::function<void()> then) {
+  constexpr std::chrono::seconds kPatience{2};
+  auto timer = std::make_shared<boost::asio::steady_timer>(io_, kPatience);
+  const auto once = [this, done = std::make_shared<bool>(false), then = std::move(then), timer] {
+    if (std::exchange(*done, true)) return;
+    guarded(log_, "ended", [&] { then(); });
+    timer->cancel();
+  };
+  timer->async_wait([once](const boost::system::error_code&) { once(); });
+  storage_.run(
+      [this, ordered = ordered_] {
+        for (const auto& [agent, path] : ordered) static_cast<void>(files_.unlink(path));
+        return true;
+      },
+      [once](bool) { once(); });
+}
+
+void Server::finish(const Ended& action, const wire::Outcome& outcome) {
+  if (ended_) return;
+  const bool committed = action.verdict == wire::Verdict::committed;
   constexpr int kTries = 5;
   if (action.again && ++timing_.tries < kTries && !halting_ && !session_.blocked_by()) {
-    begin_checkpoint("again");
+    prepare_checkpoint("again");
     return;
   }
   timing_.tries = 0;
   answer_waiting(outcome);
   if (committed) prune();
+  if (job_.options.every_auto) plan_next(timing_.begun);
   if (halting_) end();
 }
 
 void Server::prune() {
-  const auto removed = generations_.prune(job_.options.keep);
-  if (!removed) {
-    log_.error("prune_failed", {{"cause", removed.error()}});
-    return;
-  }
-  for (const std::uint64_t number : *removed) log_.info("pruned", {{"generation", number}});
+  storage_.run([this] { return generations_.prune(job_.options.keep); },
+               [this](const Result<std::vector<std::uint64_t>>& removed) {
+                 if (!removed) {
+                   log_.error("prune_failed", {{"cause", removed.error()}});
+                   return;
+                 }
+                 for (const std::uint64_t number : *removed) {
+                   log_.info("pruned", {{"generation", number}});
+                 }
+               });
 }
 
 void Server::answer_waiting(const wire::Outcome& outcome) {

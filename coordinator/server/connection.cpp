@@ -1,5 +1,9 @@
 #include "coordinator/server/connection.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -8,11 +12,8 @@ namespace ckpt::coordinator {
 
 namespace asio = boost::asio;
 
-Connection::Connection(asio::ip::tcp::socket socket, Callbacks callbacks)
-    : socket_(std::move(socket)), callbacks_(std::move(callbacks)) {
-  boost::system::error_code ignored;  // only makes small frames slower when it fails
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-}
+Connection::Connection(std::unique_ptr<tls::Stream> stream, Callbacks callbacks)
+    : stream_(std::move(stream)), callbacks_(std::move(callbacks)) {}
 
 void Connection::start() { read(); }
 
@@ -23,12 +24,12 @@ void Connection::accept_as(Peer peer, std::uint32_t number) {
 }
 
 void Connection::read() {
-  socket_.async_read_some(
+  stream_->async_read_some(
       asio::buffer(chunk_),
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t bytes) {
         if (self->closed_) return;
         if (error) {
-          self->close(error == asio::error::eof ? "closed its connection" : error.message());
+          self->close(tls::end_cause(error));
           return;
         }
         try {
@@ -62,23 +63,32 @@ void Connection::send(const wire::Message& message) {
 
 void Connection::write() {
   asio::async_write(
-      socket_, asio::buffer(queue_.front()),
+      *stream_, asio::buffer(queue_.front()),
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
         if (self->closed_) return;
-        if (error) return self->close(error.message());
+        if (error) return self->close(tls::end_cause(error));
         self->queued_bytes_ -= self->queue_.front().size();
         self->queue_.pop_front();
         if (!self->queue_.empty()) self->write();
       });
 }
 
+bool Connection::kernel_answers() {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (closed_ || ::getsockopt(stream_->lowest_layer().native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+    return false;
+  }
+  return info.tcpi_unacked == 0;
+}
+
 void Connection::close(std::string reason) {
   if (closed_) return;
   closed_ = true;
-  asio::post(socket_.get_executor(),
+  asio::post(stream_->get_executor(),
              [self = shared_from_this(), reason = std::move(reason)] {
                boost::system::error_code ignored;  // it is being given up
-               self->socket_.close(ignored);
+               self->stream_->lowest_layer().close(ignored);
                self->queue_.clear();
                try {
                  self->callbacks_.on_closed(self, reason);

@@ -1,4 +1,4 @@
-// One TCP connection of the coordinator: frames in, frames out.
+// One connection of the coordinator, past its handshake: frames in, frames out.
 //
 // Purpose: cuts the stream into messages and queues what goes out.
 // Ownership: shared by the server and by the operations under way; after
@@ -6,11 +6,10 @@
 // Threads: the io_context's only thread.
 // Units: bytes; a peer that does not read is cut off at kMaxQueued.
 // Errors: all end in on_closed(reason), once; no exception leaves a handler.
-// Source: Boost.Asio 1.74 reference.
+// Source: Boost.Asio 1.74 reference; format/tls/stream.hpp.
 #pragma once
 
 #include <array>
-#include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "format/tls/stream.hpp"
 #include "format/wire/messages.hpp"
 
 namespace ckpt::coordinator {
@@ -31,7 +31,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   enum class Peer : std::uint8_t { unknown, agent, control };
 
-  Connection(boost::asio::ip::tcp::socket socket, Callbacks callbacks);
+  Connection(std::unique_ptr<tls::Stream> stream, Callbacks callbacks);
 
   void start();
   void send(const wire::Message& message);
@@ -39,6 +39,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close(std::string reason);
   bool everything_sent() const { return queue_.empty(); }
   bool closed() const { return closed_; }
+  // The peer's kernel has acknowledged all that was handed to ours: its node
+  // lives, whatever its program does.
+  bool kernel_answers();
   // The hello was right: frames of any size from now on.
   void accept_as(Peer peer, std::uint32_t number);
 
@@ -52,10 +55,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write();
   void deliver();
 
-  boost::asio::ip::tcp::socket socket_;
+  std::unique_ptr<tls::Stream> stream_;
   Callbacks callbacks_;
   wire::FrameReader reader_{wire::kMaxHelloFrame};
-  std::array<std::uint8_t, 65536> chunk_{};
+  std::array<std::uint8_t, 16384> chunk_{};  // what a TLS record holds
   std::deque<std::vector<std::uint8_t>> queue_;
   std::size_t queued_bytes_ = 0;
   Peer peer_ = Peer::unknown;

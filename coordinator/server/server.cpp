@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "coordinator/server/guarded.hpp"
+#include "coordinator/server/own_addresses.hpp"
 
 namespace ckpt::coordinator {
 
@@ -14,39 +15,54 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 namespace {
-constexpr std::size_t kMaxStrangers = 64;  // connections that have not said hello
 constexpr auto kHelloTime = std::chrono::seconds(10);
 }  // namespace
 
-Server::Server(const JobDirectory& directory, JobDescription job, FileSystem& files, EventLog& log)
+Server::Server(const JobDirectory& directory, JobDescription job, FileSystem& files, EventLog& log,
+               std::function<void(const std::string&)> report)
     : directory_(directory),
       job_(std::move(job)),
       files_(files),
       log_(log),
-      generations_(files, directory.path()) {}
+      generations_(files, directory.path()),
+      listener_(io_, log, [this](std::unique_ptr<tls::Stream> stream) {
+        greet(std::move(stream));
+      }),
+      wide_listener_(io_, log, [this](std::unique_ptr<tls::Stream> stream) {
+        greet(std::move(stream));
+      }),
+      report_(std::move(report)) {}
 
 Status Server::start() {
-  auto swept = generations_.sweep_partial();
+  // In this order: who commits asks for the term right before its rename, and
+  // what it could rename is swept behind the new term.
+  auto office = raise_term(files_, directory_);
+  if (!office) return tl::unexpected(office.error());
+  office_ = std::move(*office);
+  auto swept = generations_.sweep_partial({office_.number, office_.term});
   if (!swept) return with_context(swept.error(), "sweep", directory_.path());
   for (const std::string& name : *swept) log_.warning("swept", {{"file", name}});
-  auto secret = make_secret();
-  if (!secret) return tl::unexpected(secret.error());
-  secret_ = std::move(*secret);
+  const auto key = tls::JobKey::make();
+  if (!key) return tl::unexpected(key.error());
+  key_ = *key;
+  const tcp::endpoint loopback(asio::ip::address_v4::loopback(), 0);
+  if (Status open = listener_.open(loopback, *key); !open) return open;
+  if (job_.options.listen == "all") {
+    if (Status wide = listen_for_all(); !wide) return wide;
+  }
   try {
-    const tcp::endpoint loopback(asio::ip::address_v4::loopback(), 0);
-    acceptor_.open(loopback.protocol());
-    acceptor_.bind(loopback);
-    acceptor_.listen();
     signals_.add(SIGTERM);
     signals_.add(SIGINT);
   } catch (const std::exception& problem) {
-    return fail("listen", "127.0.0.1", problem.what());
+    return fail("watch", "signals", problem.what());
   }
-  CoordinatorAddress address{"127.0.0.1", acceptor_.local_endpoint().port(), ::getpid(), secret_};
-  if (Status written = directory_.write_coordinator(address); !written) return written;
+  if (Status written = announce(); !written) return written;
   log_.info("coordinator_started", {{"job", directory_.name()},
                                     {"pid", ::getpid()},
-                                    {"port", address.port},
+                                    {"port", wide_ ? wide_listener_.port() : listener_.port()},
+                                    {"for_all_nodes", wide_},
+                                    {"incarnation", office_.number},
+                                    {"term", office_.term},
                                     {"every_s", job_.options.every_seconds},
                                     {"keep", job_.options.keep},
                                     {"timeout_ms", job_.options.timeout_ms}});
@@ -55,9 +71,56 @@ Status Server::start() {
       guarded(log_, "signal", [&] { halt("signal " + std::to_string(signal), false); });
     }
   });
-  accept();
-  arm_every();
+  plan_next(Clock::now());
+  arm_heartbeat();
+  if (job_.options.listen == "auto") arm_widening();
   return {};
+}
+
+// IPv6 takes IPv4 as well, where the node has it.
+Status Server::listen_for_all() {
+  Status open = wide_listener_.open(tcp::endpoint(asio::ip::address_v6::any(), 0), *key_);
+  if (!open) open = wide_listener_.open(tcp::endpoint(asio::ip::address_v4::any(), 0), *key_);
+  wide_ = open.has_value();
+  return open;
+}
+
+Status Server::announce() {
+  CoordinatorAddress address{"127.0.0.1", wide_ ? wide_listener_.port() : listener_.port(),
+                             ::getpid(), key_->text(), wire::host_name(), {"127.0.0.1"}};
+  if (wide_) {
+    auto own = own_addresses();
+    if (!own) return tl::unexpected(own.error());
+    if (!own->empty()) address.addresses = std::move(*own);
+    address.host = address.addresses.front();
+  }
+  return directory_.write_coordinator(address);
+}
+
+// A job whose command did not say that it spans nodes (a script calls mpirun):
+// ranks that are not here, or none at all, have agents that cannot come.
+void Server::arm_widening() {
+  static constexpr auto kLook = std::chrono::seconds(1);
+  static constexpr auto kNobody = std::chrono::seconds(10);
+  widening_.expires_after(kLook);
+  widening_.async_wait([this](const boost::system::error_code& error) {
+    if (error || wide_ || ended_) return;
+    guarded(log_, "widening", [this] {
+      const auto known = static_cast<std::int32_t>(session_.ranks_present());
+      const bool missing = known > 0 && known < session_.world_size();
+      const bool nobody = agents_.empty() && Clock::now() - started_ > kNobody;
+      const bool wanted = (missing && missing_before_) || nobody;
+      missing_before_ = missing;
+      if (!wanted) return arm_widening();
+      Status open = listen_for_all();
+      if (open) open = announce();
+      if (open) {
+        log_.info("listening_for_all_nodes", {{"port", wide_listener_.port()}});
+      } else {
+        log_.error("cannot_listen_for_all_nodes", {{"cause", open.error()}});
+      }
+    });
+  });
 }
 
 void Server::run() {
@@ -72,37 +135,23 @@ void Server::run() {
   }
 }
 
-void Server::accept() {
-  acceptor_.async_accept([this](const boost::system::error_code& error, tcp::socket socket) {
-    if (error == asio::error::operation_aborted || ended_) return;
-    guarded(log_, "accept", [&] {
-      if (error) {
-        log_.warning("accept_failed", {{"cause", error.message()}});
-        return;
-      }
-      const auto strangers =
-          std::count_if(connections_.begin(), connections_.end(), [](const auto& each) {
-            return each->peer() == Connection::Peer::unknown;
-          });
-      if (static_cast<std::size_t>(strangers) >= kMaxStrangers) return;  // drops the socket
-      auto connection = std::make_shared<Connection>(
-          std::move(socket),
-          Connection::Callbacks{
-              [this](const Connection::Pointer& from, const wire::Message& message) {
-                on_message(from, message);
-              },
-              [this](const Connection::Pointer& from, const std::string& reason) {
-                on_closed(from, reason);
-              }});
-      connections_.insert(connection);
-      connection->start();
-      auto timer = std::make_shared<asio::steady_timer>(io_, kHelloTime);
-      timer->async_wait([timer, weak = std::weak_ptr(connection)](const auto&) {
-        const auto held = weak.lock();
-        if (held && held->peer() == Connection::Peer::unknown) held->close("said no hello");
-      });
-    });
-    accept();
+void Server::greet(std::unique_ptr<tls::Stream> stream) {
+  if (ended_) return;
+  auto connection = std::make_shared<Connection>(
+      std::move(stream),
+      Connection::Callbacks{
+          [this](const Connection::Pointer& from, const wire::Message& message) {
+            on_message(from, message);
+          },
+          [this](const Connection::Pointer& from, const std::string& reason) {
+            on_closed(from, reason);
+          }});
+  connections_.insert(connection);
+  connection->start();
+  auto timer = std::make_shared<asio::steady_timer>(io_, kHelloTime);
+  timer->async_wait([timer, weak = std::weak_ptr(connection)](const auto&) {
+    const auto held = weak.lock();
+    if (held && held->peer() == Connection::Peer::unknown) held->close("said no hello");
   });
 }
 
@@ -127,12 +176,7 @@ void Server::admit(const Connection::Pointer& connection, const wire::Message& m
   const auto* agent = std::get_if<wire::AgentHello>(&message);
   const auto* control = std::get_if<wire::ControlHello>(&message);
   if (agent == nullptr && control == nullptr) return connection->close("said no hello");
-  const std::string& secret = agent != nullptr ? agent->secret : control->secret;
   const std::uint32_t version = agent != nullptr ? agent->version : control->version;
-  if (!same_secret(secret, secret_)) {
-    log_.warning("wrong_secret", {{"from", agent != nullptr ? "agent" : "control"}});
-    return connection->close("wrong secret");
-  }
   if (version != wire::kProtocolVersion) {
     log_.warning("wrong_version", {{"theirs", version}, {"ours", wire::kProtocolVersion}});
     return connection->close("wrong version");
@@ -142,12 +186,22 @@ void Server::admit(const Connection::Pointer& connection, const wire::Message& m
     connection->send(wire::ControlWelcome{wire::kProtocolVersion, ::getpid()});
     return;
   }
+  if (agent->incarnation != 0 && agent->incarnation != office_.number) {
+    log_.warning("wrong_incarnation", {{"node", agent->node},
+                                       {"pid", agent->pid},
+                                       {"theirs", agent->incarnation},
+                                       {"ours", office_.number}});
+    return connection->close("it is of incarnation " + std::to_string(agent->incarnation));
+  }
   const std::uint32_t number = next_agent_++;
   connection->accept_as(Connection::Peer::agent, number);
   agents_[number] = connection;
   session_.agent_joined(number, agent->node, agent->pid);
+  liveness_.joined(number, agent->node);
+  gone_nodes_.erase(agent->node);
   log_.info("agent_joined", {{"agent", number}, {"node", agent->node}, {"pid", agent->pid}});
-  connection->send(wire::AgentWelcome{wire::kProtocolVersion, number, ::getpid()});
+  connection->send(wire::AgentWelcome{wire::kProtocolVersion, number, ::getpid(),
+                                      static_cast<std::uint32_t>(job_.options.silence_ms)});
 }
 
 void Server::on_closed(const Connection::Pointer& connection, const std::string& reason) {
@@ -156,10 +210,16 @@ void Server::on_closed(const Connection::Pointer& connection, const std::string&
     if (connection->peer() == Connection::Peer::agent) {
       const std::uint32_t number = connection->number();
       agents_.erase(number);
+      liveness_.left(number);
+      const auto record = session_.agents().find(number);
+      if (!halting_ && record != session_.agents().end() && has_ranks(number)) {
+        gone_nodes_[record->second.node] = reason;
+      }
       log_.write(halting_ ? LogLevel::info : LogLevel::warning, "agent_gone",
                  {{"agent", number}, {"cause", reason}});
       take_news(session_.agent_lost(number, reason));
       carry_out(checkpoint_.step(AgentLost{number, reason}));
+      answer_surveys(number);
     }
     if (ended_) stop_when_sent();
   });
@@ -167,8 +227,12 @@ void Server::on_closed(const Connection::Pointer& connection, const std::string&
 
 void Server::from_agent(const Connection::Pointer& connection, const wire::Message& message) {
   const std::uint32_t agent = connection->number();
-  take_news(session_.step(agent, message));
+  perform(liveness_.heard(agent));
+  answer_surveys(agent);
+  const std::vector<SessionNews> news = session_.step(agent, message);
   carry_out(checkpoint_.step(FromAgent{agent, message}));
+  // Last: it may begin a checkpoint, which this message came before.
+  take_news(news);
 }
 
 void Server::from_control(const Connection::Pointer& connection, const wire::Message& message) {
@@ -176,6 +240,8 @@ void Server::from_control(const Connection::Pointer& connection, const wire::Mes
     request(connection, *it);
   } else if (std::holds_alternative<wire::StatusRequest>(message)) {
     connection->send(wire::JobStatus{status_json()});
+  } else if (std::holds_alternative<wire::NodesRequest>(message)) {
+    survey(connection);
   } else if (const auto* it = std::get_if<wire::Halt>(&message)) {
     halt(it->reason, it->finish != 0);
   }
@@ -194,20 +260,36 @@ void Server::halt(const std::string& reason, bool finish) {
   end();
 }
 
+void Server::leave_office(const std::string& reason) {
+  if (ended_) return;
+  log_.error("superseded", {{"cause", reason}});
+  superseded_ = halting_ = true;
+  halt_reason_ = reason;
+  carry_out(checkpoint_.step(AbortRequest{reason}));
+  end();
+}
+
 void Server::end() {
   if (ended_) return;
   ended_ = true;
   log_.info("coordinator_ended", {{"reason", halt_reason_}, {"commits", commits_}});
-  directory_.remove_coordinator();
+  if (!superseded_) directory_.remove_coordinator();
   wire::Outcome outcome;
   outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::aborted);
   outcome.reason = "the coordinator ends: " + halt_reason_;
   answer_waiting(outcome);
-  for (const auto& [number, connection] : agents_) connection->send(wire::Shutdown{halt_reason_});
-  boost::system::error_code ignored;  // nothing is accepted any more in any case
-  acceptor_.close(ignored);
+  for (const auto& [number, connection] : agents_) {
+    // They look for the new one, or find themselves superseded as well.
+    if (superseded_) connection->close(halt_reason_);
+    else connection->send(wire::Shutdown{halt_reason_});
+  }
+  listener_.close();
+  wide_listener_.close();
+  boost::system::error_code ignored;  // none comes any more in any case
   signals_.cancel(ignored);
-  for (auto* timer : {&deadline_, &tick_, &every_, &readiness_}) timer->cancel();
+  for (auto* timer : {&deadline_, &tick_, &every_, &readiness_, &widening_, &heartbeat_}) {
+    timer->cancel();
+  }
   stop_when_sent();
 }
 
@@ -224,22 +306,34 @@ void Server::stop_when_sent() {
   });
 }
 
+// The next periodic checkpoint, counted `from` the beginning of the last one.
+void Server::plan_next(Clock::time_point from) {
+  plan_ = {static_cast<double>(job_.options.every_seconds), "as given"};
+  if (job_.options.every_auto) {
+    const double up = std::chrono::duration<double>(Clock::now() - started_).count();
+    plan_ = plan_interval(cost_, {static_cast<double>(job_.options.mtbf_seconds), job_.ran_s + up,
+                                  job_.failures});
+  }
+  if (plan_.interval_s <= 0 || ended_) return;
+  const auto period =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(plan_.interval_s));
+  next_every_ = std::max(from + period, Clock::now());
+  arm_every();
+}
+
 void Server::arm_every() {
-  if (job_.options.every_seconds == 0) return;
-  const auto period = std::chrono::seconds(job_.options.every_seconds);
-  next_every_ = Clock::now() + period;
   every_.expires_at(next_every_);
   every_.async_wait([this](const boost::system::error_code& error) {
     if (error || ended_ || halting_) return;
     guarded(log_, "every", [&] {
-      const auto blocked = session_.blocked_by();
+      const auto blocked = blocked_by();
       if (blocked) {
         log_.info("periodic_skipped", {{"reason", *blocked}});
-      } else if (checkpoint_.state() == State::idle) {
-        begin_checkpoint("every");
+      } else if (checkpoint_.state() == State::idle && !preparing_) {
+        prepare_checkpoint("every");
       }
     });
-    arm_every();
+    plan_next(Clock::now());
   });
 }
 

@@ -1,11 +1,12 @@
 // The coordinator of one job: sockets and clocks around the step functions.
 //
-// Purpose: `ckpt-coord serve`. Listens on 127.0.0.1, lets in who has the job's
-//   secret, feeds session_fsm and checkpoint_fsm, carries out their actions,
+// Purpose: `ckpt-coord serve`. Listens on 127.0.0.1, or on all addresses when
+//   ranks are on other nodes (--listen), for who has the job's key (listener.hpp), feeds session_fsm and checkpoint_fsm, carries out their actions,
 //   makes generations visible and prunes old ones.
 // Ownership: owns its connections and timers; the job directory, file system
 //   and log are the caller's and outlive it.
-// Threads: one, the io_context's; commits are made in it.
+// Threads: one, the io_context's; what touches the job directory is done by the
+//   storage worker's, so that storage that hangs stops no heartbeat.
 // Units: milliseconds for timers, ns in what is reported.
 // Errors: start() reports; later ones are logged once, here, and go into the
 //   Outcome of the checkpoint they concern. No exception leaves a handler.
@@ -13,19 +14,26 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
+#include "coordinator/checkpoint_interval/checkpoint_interval.hpp"
+#include "coordinator/job_directory/incarnation_file.hpp"
 #include "coordinator/job_directory/job_directory.hpp"
+#include "coordinator/liveness_fsm/liveness_fsm.hpp"
 #include "coordinator/server/connection.hpp"
+#include "coordinator/server/listener.hpp"
+#include "coordinator/server/storage_worker.hpp"
 #include "coordinator/session_fsm/session_fsm.hpp"
 #include "format/image/generation_directory.hpp"
 #include "format/log/event_log.hpp"
@@ -34,12 +42,18 @@ namespace ckpt::coordinator {
 
 class Server {
  public:
-  Server(const JobDirectory& directory, JobDescription job, FileSystem& files, EventLog& log);
+  // `report`: lines for the process that started it: "present" when all ranks are
+  // there, "node-lost NODE HAD-RANKS REASON". Must not block.
+  Server(const JobDirectory& directory, JobDescription job, FileSystem& files, EventLog& log,
+         std::function<void(const std::string&)> report);
 
   // Sweeps what a crash left, listens, writes coordinator.json.
   Status start();
   // Until Halt, SIGTERM or SIGINT.
   void run();
+  // After run(). False: an operation on the storage does not return, and so its
+  // thread cannot be waited for.
+  bool storage_settles(std::chrono::milliseconds bound) { return storage_.settles(bound); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -52,6 +66,17 @@ class Server {
     std::int64_t taken_at_ns = 0;
     int tries = 0;
   };
+  struct Survey {  // a NodesRequest that has no answer yet
+    std::weak_ptr<Connection> connection;
+    std::set<std::uint32_t> awaited;
+  };
+  // What a commit needs, by value: it is made in another thread.
+  struct CommitOrder {
+    Commit commit;
+    image::JobRecord record;
+    std::map<std::uint32_t, std::string> ordered;
+    std::shared_ptr<std::atomic<bool>> given_up;
+  };
   struct LastOutcome {
     wire::Outcome outcome;
     std::int64_t at_ns = 0;
@@ -59,7 +84,7 @@ class Server {
   };
 
   // connections
-  void accept();
+  void greet(std::unique_ptr<tls::Stream> stream);
   void admit(const Connection::Pointer& connection, const wire::Message& hello);
   void on_message(const Connection::Pointer& connection, const wire::Message& message);
   void on_closed(const Connection::Pointer& connection, const std::string& reason);
@@ -68,7 +93,11 @@ class Server {
 
   // checkpoints
   void request(const Connection::Pointer& connection, const wire::CheckpointRequest& message);
-  bool begin_checkpoint(const char* why);
+  void prepare_checkpoint(const char* why);
+  void begin_checkpoint(const char* why, const Result<std::uint64_t>& number);
+  // Why none can begin: ranks, or storage that does not answer.
+  std::optional<std::string> blocked_by() const;
+  std::optional<std::string> storage_blocked() const;
   void take_news(const std::vector<SessionNews>& news);
   void carry_out(Actions actions);
   void perform(const Send& action);
@@ -77,19 +106,43 @@ class Server {
   void perform(const FlushAdvanced& action);
   void perform(const Commit& action);
   void perform(const Ended& action);
-  Result<std::string> make_visible(const Commit& action);
+  void remove_partials(std::function<void()> then);
+  void finish(const Ended& action, const wire::Outcome& outcome);
+  Result<std::string> make_visible(const CommitOrder& order);
+  Result<std::string> link_nodes(const CommitOrder& order, const std::string& path,
+                                 const std::function<Status()>& still_ours);
+  void committed(const CommitOrder& order, const Result<std::string>& path);
   void prune();
   void answer_waiting(const wire::Outcome& outcome);
   void tell_progress(std::uint64_t bytes_done, std::uint64_t bytes_total);
   std::string status_json() const;
 
+  // liveness
+  void arm_heartbeat();
+  void beat();
+  void perform(const LivenessActions& actions);
+  void perform(const SendPing& action);
+  void perform(const AgentSuspected& action);
+  void perform(const AgentRecovered& action);
+  void perform(const AgentSilent& action);
+  bool has_ranks(std::uint32_t agent) const;
+  void survey(const Connection::Pointer& connection);
+  void answer_surveys(std::optional<std::uint32_t> heard);
+
   // timers
   void arm_deadline(std::uint64_t entry);
   void arm_tick();
   void arm_every();
+  void plan_next(Clock::time_point from);
   void check_readiness();
+  void arm_widening();
+
+  Status listen_for_all();
+  Status announce();
 
   void halt(const std::string& reason, bool finish);
+  // Another coordinator or start has the job: end, and touch nothing of theirs.
+  void leave_office(const std::string& reason);
   void end();
   void stop_when_sent();
 
@@ -98,31 +151,48 @@ class Server {
   FileSystem& files_;
   EventLog& log_;
   image::GenerationDirectory generations_;
-  std::string secret_;
 
   boost::asio::io_context io_;
-  boost::asio::ip::tcp::acceptor acceptor_{io_};
+  Listener listener_;  // on loopback
+  Listener wide_listener_;
+  std::optional<tls::JobKey> key_;
   boost::asio::signal_set signals_{io_};
   boost::asio::steady_timer deadline_{io_}, tick_{io_}, every_{io_}, readiness_{io_}, ending_{io_};
+  boost::asio::steady_timer widening_{io_}, heartbeat_{io_};
 
   std::set<Connection::Pointer> connections_;
   std::map<std::uint32_t, Connection::Pointer> agents_;
   std::uint32_t next_agent_ = 0;
   std::vector<Waiting> waiting_;
 
+  std::function<void(const std::string&)> report_;
+  Incarnation office_;  // this coordinator's incarnation and term
+  LivenessFsm liveness_;
+  std::map<std::string, std::string> gone_nodes_;  // node: why; until an agent of it comes back
+  std::vector<Survey> surveys_;
+  CheckpointCost cost_;
+  IntervalPlan plan_;
+
   SessionFsm session_;
   CheckpointFsm checkpoint_;
   std::uint64_t last_number_ = 0;  // of a generation begun
   std::map<std::uint32_t, std::string> ordered_;  // agent -> partial file it was told to write
+  std::set<std::string> nodes_ordered_;           // names of the nodes these are on
   Timing timing_;
   LastOutcome last_;
   std::string committed_path_;
   std::uint64_t commits_ = 0, failures_ = 0;
   Clock::time_point started_ = Clock::now();
   Clock::time_point next_every_{};
-  bool halting_ = false, ended_ = false;
+  bool wide_ = false;            // wide_listener_ is open
+  bool missing_before_ = false;  // ranks, at the last look
+  bool halting_ = false, ended_ = false, superseded_ = false;
+  bool preparing_ = false;  // a checkpoint: its number is being looked for
+  std::shared_ptr<std::atomic<bool>> commit_given_up_;
   std::string halt_reason_;
   int stop_checks_ = 0;
+
+  StorageWorker storage_{io_};  // last: its thread uses the others
 };
 
 }  // namespace ckpt::coordinator

@@ -1,12 +1,17 @@
 // What `ckpt-coord status` shows of a running job.
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "coordinator/server/server.hpp"
 #include "coordinator/version.hpp"
 
 namespace ckpt::coordinator {
+
+namespace {
+constexpr std::int32_t kRanksListed = 4096;  // of a bigger job the first: it must fit a message
+}  // namespace
 
 std::string Server::status_json() const {
   using nlohmann::json;
@@ -25,27 +30,48 @@ std::string Server::status_json() const {
     status["generation"] = checkpoint_.generation();
     status["waits_for"] = checkpoint_.awaited_text();
   }
-  const auto blocked = session_.blocked_by();
+  const auto blocked = blocked_by();
   status["ready"] = !blocked.has_value();
   if (blocked) status["blocked_by"] = *blocked;
   status["agents"] = json::array();
   for (const auto& [number, agent] : session_.agents()) {
-    status["agents"].push_back({{"agent", number}, {"node", agent.node}, {"pid", agent.pid}});
+    const double silent = static_cast<double>(liveness_.silence(number)) *
+                          static_cast<double>(job_.options.silence_ms) / 1e3 / kTicksToLose;
+    status["agents"].push_back({{"agent", number},
+                                {"node", agent.node},
+                                {"pid", agent.pid},
+                                {"silent_s", silent},
+                                {"suspected", liveness_.suspected(number)}});
   }
+  status["ranks_present"] = session_.ranks_present();
+  status["gone_nodes"] = json::array();
+  for (const auto& [node, reason] : gone_nodes_) {
+    status["gone_nodes"].push_back({{"node", node}, {"reason", reason}});
+  }
+  status["incarnation"] = office_.number;
+  status["coordinator_term"] = office_.term;
   status["ranks"] = json::array();
-  for (const auto& [rank, record] : session_.ranks()) {
+  for (std::int32_t rank = 0; rank < std::min(session_.world_size(), kRanksListed); ++rank) {
+    const RankRecord* record = session_.rank(rank);
+    if (record == nullptr) continue;
     status["ranks"].push_back({{"rank", rank},
-                               {"agent", record.agent},
-                               {"pid", record.pid},
-                               {"epoch", record.epoch},
-                               {"phase", rank_phase_name(record.phase)}});
+                               {"agent", record->agent},
+                               {"pid", record->pid},
+                               {"epoch", record->epoch},
+                               {"phase", rank_phase_name(record->phase)}});
   }
   status["commits"] = commits_;
   status["failures"] = failures_;
   status["every_s"] = job_.options.every_seconds;
   status["keep"] = job_.options.keep;
   status["timeout_ms"] = job_.options.timeout_ms;
-  if (job_.options.every_seconds != 0) {
+  status["every"] = job_.options.every_auto              ? "auto"
+                    : job_.options.every_seconds != 0 ? "given"
+                                                      : "asked";
+  status["silence_ms"] = job_.options.silence_ms;
+  if (plan_.interval_s > 0) {
+    status["interval_s"] = plan_.interval_s;
+    status["interval_why"] = plan_.why;
     status["next_in_s"] =
         std::chrono::duration_cast<std::chrono::seconds>(next_every_ - now).count();
   }

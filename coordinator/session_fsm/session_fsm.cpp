@@ -1,27 +1,13 @@
 #include "coordinator/session_fsm/session_fsm.hpp"
 
+#include <algorithm>
 #include <array>
+#include <unordered_map>
+#include <utility>
+
+#include "format/wire/rank_runs.hpp"
 
 namespace ckpt::coordinator {
-namespace {
-
-// "0, 3-7, 12": short however many there are, up to a few runs.
-std::string rank_list(const std::vector<std::int32_t>& ranks) {
-  constexpr int kRuns = 6;
-  std::string text;
-  int runs = 0;
-  for (std::size_t i = 0; i < ranks.size();) {
-    std::size_t last = i;
-    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
-    if (++runs > kRuns) return text + ", ...";
-    text += (text.empty() ? "" : ", ") + std::to_string(ranks[i]);
-    if (last > i) text += "-" + std::to_string(ranks[last]);
-    i = last + 1;
-  }
-  return text;
-}
-
-}  // namespace
 
 const char* rank_phase_name(RankPhase phase) {
   constexpr std::array kNames = {"rebuilding", "running", "finalizing"};
@@ -29,156 +15,194 @@ const char* rank_phase_name(RankPhase phase) {
 }
 
 void SessionFsm::agent_joined(std::uint32_t agent, std::string node, std::int32_t pid) {
-  agents_[agent] = AgentRecord{std::move(node), pid};
+  agents_[agent] = AgentRecord{std::move(node), pid, {}};
 }
 
 std::vector<SessionNews> SessionFsm::agent_lost(std::uint32_t agent, const std::string& reason) {
-  std::vector<SessionNews> news;
+  News news;
   const auto it = agents_.find(agent);
   if (it == agents_.end()) return news;
-  const std::string why = "agent on " + it->second.node + " is gone: " + reason;
+  RanksDeparted departed{{}, "agent on " + it->second.node + " is gone: " + reason};
+  for (const std::int32_t rank : it->second.ranks) {
+    if (forget(agent, rank)) departed.ranks.push_back(rank);
+  }
   agents_.erase(it);
-  std::vector<std::int32_t> gone;
-  for (const auto& [rank, record] : ranks_) {
-    if (record.agent == agent) gone.push_back(rank);
-  }
-  for (const std::int32_t rank : gone) {
-    for (SessionNews& each : on(agent, wire::RankGone{rank, why})) news.push_back(std::move(each));
-  }
+  std::sort(departed.ranks.begin(), departed.ranks.end());
+  if (!departed.ranks.empty()) news.emplace_back(std::move(departed));
   return news;
 }
 
 std::vector<SessionNews> SessionFsm::step(std::uint32_t agent, const wire::Message& message) {
-  return std::visit(
-      [&](const auto& held) -> std::vector<SessionNews> {
-        if constexpr (requires { this->on(agent, held); }) {
-          return on(agent, held);
-        } else {
-          return {};
-        }
+  News news;
+  if (agents_.count(agent) == 0) return news;
+  std::visit(
+      [&](const auto& held) {
+        if constexpr (requires { this->on(agent, held, news); }) on(agent, held, news);
       },
       message);
+  return news;
 }
 
-std::vector<SessionNews> SessionFsm::on(std::uint32_t agent, const wire::RankJoined& message) {
-  const auto reject = [&](std::string reason) -> std::vector<SessionNews> {
+void SessionFsm::on(std::uint32_t agent, const wire::RanksJoined& message, News& news) {
+  for (const wire::JoinedRank& rank : message.ranks) joined(agent, rank, news);
+  tell_if_complete(news);
+}
+
+void SessionFsm::joined(std::uint32_t agent, const wire::JoinedRank& rank, News& news) {
+  const auto reject = [&](std::string reason) {
     rejected_ = reason;
-    return {RankRejected{message.rank, std::move(reason)}};
+    news.emplace_back(RankRejected{rank.rank, std::move(reason)});
   };
-  const std::string name = "rank " + std::to_string(message.rank);
-  if (message.world_size <= 0 || message.rank < 0 || message.rank >= message.world_size) {
-    return reject(name + " of a world of " + std::to_string(message.world_size) +
+  const std::string name = "rank " + std::to_string(rank.rank);
+  if (rank.world_size <= 0 || rank.world_size > kMaxWorldSize || rank.rank < 0 ||
+      rank.rank >= rank.world_size) {
+    return reject(name + " of a world of " + std::to_string(rank.world_size) +
                   " ranks makes no sense");
   }
-  if (!ranks_.empty() && message.world_size != world_size_) {
-    return reject(name + " is of a world of " + std::to_string(message.world_size) +
+  if (present_ != 0 && rank.world_size != world_size_) {
+    return reject(name + " is of a world of " + std::to_string(rank.world_size) +
                   " ranks, while one of " + std::to_string(world_size_) +
                   " runs: one job directory serves one mpirun at a time");
   }
-  if (ranks_.empty()) {
-    world_size_ = message.world_size;
-    restarted_from_ = message.generation;
+  if (present_ == 0) {
+    world_size_ = rank.world_size;
+    ranks_.resize(static_cast<std::size_t>(world_size_));
+    restarted_from_ = rank.generation;
     announced_ = restart_told_ = false;
     rejected_.clear();
   }
+  Slot& slot = ranks_[static_cast<std::size_t>(rank.rank)];
   // An agent that came back may be faster than the end of its old connection.
-  const auto known = ranks_.find(message.rank);
-  if (known != ranks_.end()) {
-    if (known->second.phase == RankPhase::rebuilding) --rebuilding_;
-    if (known->second.phase == RankPhase::finalizing) --finalizing_;
-    ranks_.erase(known);
-  }
-  const auto done = rebuilt_.find(message.rank);
-  const bool rebuilt =
-      done != rebuilt_.end() && done->second == std::pair(message.pid, message.epoch);
+  const bool listed = slot.present && slot.record.agent == agent;
+  const bool announced = announced_;
+  if (slot.present) forget(slot.record.agent, rank.rank);
+  announced_ = announced;
+  const bool rebuilt = rank.pid == slot.rebuilt_pid && rank.epoch == slot.rebuilt_epoch;
   const RankPhase phase =
-      message.rebuilding != 0 && !rebuilt ? RankPhase::rebuilding : RankPhase::running;
+      rank.rebuilding != 0 && !rebuilt ? RankPhase::rebuilding : RankPhase::running;
   if (phase == RankPhase::rebuilding) ++rebuilding_;
-  ranks_[message.rank] =
-      RankRecord{agent, message.pid, message.epoch, message.generation, phase};
-  return complete();
+  slot.record = RankRecord{agent, rank.pid, rank.epoch, rank.generation, phase};
+  slot.present = true;
+  ++present_;
+  if (!listed) agents_.at(agent).ranks.push_back(rank.rank);
 }
 
-std::vector<SessionNews> SessionFsm::on(std::uint32_t agent, const wire::RankGone& message) {
-  RankRecord* record = find(agent, message.rank);
-  if (record == nullptr) return {};
-  if (record->phase == RankPhase::rebuilding) --rebuilding_;
-  if (record->phase == RankPhase::finalizing) --finalizing_;
-  ranks_.erase(message.rank);
+bool SessionFsm::forget(std::uint32_t agent, std::int32_t rank) {
+  Slot* slot = find(agent, rank);
+  if (slot == nullptr) return false;
+  if (slot->record.phase == RankPhase::rebuilding) --rebuilding_;
+  if (slot->record.phase == RankPhase::finalizing) --finalizing_;
+  slot->present = false;
+  --present_;
   announced_ = false;
-  if (ranks_.empty()) rejected_.clear();
-  return {RankDeparted{message.rank, message.description}};
+  if (present_ == 0) rejected_.clear();
+  return true;
 }
 
-std::vector<SessionNews> SessionFsm::on(std::uint32_t agent, const wire::Rebuilt& message) {
-  RankRecord* record = find(agent, message.rank);
-  if (record == nullptr || record->phase != RankPhase::rebuilding) return {};
-  record->phase = RankPhase::running;
-  rebuilt_[message.rank] = {record->pid, record->epoch};
-  --rebuilding_;
-  return complete();
+void SessionFsm::on(std::uint32_t agent, const wire::RanksGone& message, News& news) {
+  RanksDeparted departed;
+  const auto tell = [&] {
+    std::sort(departed.ranks.begin(), departed.ranks.end());
+    if (!departed.ranks.empty()) news.emplace_back(std::exchange(departed, {}));
+  };
+  for (const wire::GoneRank& gone : message.ranks) {
+    if (!forget(agent, gone.rank)) continue;
+    if (gone.description != departed.description) tell();
+    departed.description = gone.description;
+    departed.ranks.push_back(gone.rank);
+  }
+  tell();
 }
 
-std::vector<SessionNews> SessionFsm::on(std::uint32_t agent, const wire::Finalizing& message) {
-  RankRecord* record = find(agent, message.rank);
-  if (record == nullptr || record->phase == RankPhase::finalizing) return {};
-  if (record->phase == RankPhase::rebuilding) --rebuilding_;
-  record->phase = RankPhase::finalizing;
-  ++finalizing_;
-  return {};
+void SessionFsm::on(std::uint32_t agent, const wire::Rebuilt& message, News& news) {
+  const auto ranks = wire::expand(message.ranks, world_size_);
+  if (!ranks) return;
+  bool changed = false;
+  for (const std::int32_t rank : *ranks) {
+    Slot* slot = find(agent, rank);
+    if (slot == nullptr || slot->record.phase != RankPhase::rebuilding) continue;
+    slot->record.phase = RankPhase::running;
+    slot->rebuilt_pid = slot->record.pid;
+    slot->rebuilt_epoch = slot->record.epoch;
+    --rebuilding_;
+    changed = true;
+  }
+  if (changed) tell_if_complete(news);
 }
 
-RankRecord* SessionFsm::find(std::uint32_t agent, std::int32_t rank) {
-  const auto it = ranks_.find(rank);
-  return it != ranks_.end() && it->second.agent == agent ? &it->second : nullptr;
+void SessionFsm::on(std::uint32_t agent, const wire::Finalizing& message, News&) {
+  const auto ranks = wire::expand(message.ranks, world_size_);
+  if (!ranks) return;
+  for (const std::int32_t rank : *ranks) {
+    Slot* slot = find(agent, rank);
+    if (slot == nullptr || slot->record.phase == RankPhase::finalizing) continue;
+    if (slot->record.phase == RankPhase::rebuilding) --rebuilding_;
+    slot->record.phase = RankPhase::finalizing;
+    ++finalizing_;
+  }
 }
 
-std::vector<SessionNews> SessionFsm::complete() {
-  std::vector<SessionNews> news;
-  if (announced_ || rebuilding_ > 0 || ranks_.empty()) return news;
-  if (ranks_.size() != static_cast<std::size_t>(world_size_)) return news;
+SessionFsm::Slot* SessionFsm::find(std::uint32_t agent, std::int32_t rank) {
+  if (rank < 0 || static_cast<std::size_t>(rank) >= ranks_.size()) return nullptr;
+  Slot& slot = ranks_[static_cast<std::size_t>(rank)];
+  return slot.present && slot.record.agent == agent ? &slot : nullptr;
+}
+
+const RankRecord* SessionFsm::rank(std::int32_t number) const {
+  if (number < 0 || static_cast<std::size_t>(number) >= ranks_.size()) return nullptr;
+  const Slot& slot = ranks_[static_cast<std::size_t>(number)];
+  return slot.present ? &slot.record : nullptr;
+}
+
+void SessionFsm::tell_if_complete(News& news) {
+  if (announced_ || rebuilding_ > 0 || present_ == 0) return;
+  if (present_ != static_cast<std::size_t>(world_size_)) return;
   announced_ = true;
   if (restarted_from_ != 0 && !restart_told_) {
     restart_told_ = true;
     news.emplace_back(RestartComplete{restarted_from_});
   }
   news.emplace_back(AllPresent{});
-  return news;
+}
+
+template <typename Chosen>
+std::string SessionFsm::ranks_that(Chosen chosen) const {
+  std::vector<std::int32_t> ranks;
+  for (std::int32_t rank = 0; rank < world_size_; ++rank) {
+    if (chosen(ranks_[static_cast<std::size_t>(rank)])) ranks.push_back(rank);
+  }
+  return wire::rank_list(ranks);
 }
 
 std::optional<std::string> SessionFsm::blocked_by() const {
   if (agents_.empty()) return "no agent is connected";
   if (!rejected_.empty()) return rejected_;
-  if (ranks_.empty()) return "no rank has called MPI_Init yet";
-  std::vector<std::int32_t> missing, rebuilding, finalizing;
-  if (ranks_.size() != static_cast<std::size_t>(world_size_)) {
-    for (std::int32_t rank = 0; rank < world_size_; ++rank) {
-      if (ranks_.count(rank) == 0) missing.push_back(rank);
-    }
+  if (present_ == 0) return "no rank has called MPI_Init yet";
+  if (present_ != static_cast<std::size_t>(world_size_)) {
     return "of " + std::to_string(world_size_) + " ranks these are not there: " +
-           rank_list(missing);
+           ranks_that([](const Slot& slot) { return !slot.present; });
   }
-  if (rebuilding_ == 0 && finalizing_ == 0) return std::nullopt;
-  for (const auto& [rank, record] : ranks_) {
-    if (record.phase == RankPhase::rebuilding) rebuilding.push_back(rank);
-    if (record.phase == RankPhase::finalizing) finalizing.push_back(rank);
-  }
-  if (!finalizing.empty()) return "in MPI_Finalize: rank " + rank_list(finalizing);
-  return "not yet rebuilt after the restart: rank " + rank_list(rebuilding);
+  const auto in = [](RankPhase phase) {
+    return [phase](const Slot& slot) { return slot.record.phase == phase; };
+  };
+  if (finalizing_ > 0) return "in MPI_Finalize: rank " + ranks_that(in(RankPhase::finalizing));
+  if (rebuilding_ == 0) return std::nullopt;
+  return "not yet rebuilt after the restart: rank " + ranks_that(in(RankPhase::rebuilding));
 }
 
 std::vector<Participant> SessionFsm::participants() const {
-  std::map<std::uint32_t, Participant> by_agent;
-  for (const auto& [rank, record] : ranks_) {
-    Participant& participant = by_agent[record.agent];
-    participant.ranks.push_back(rank);
-  }
   std::vector<Participant> all;
-  for (auto& [agent, participant] : by_agent) {
-    participant.agent = agent;
-    participant.node = agents_.at(agent).node;
-    all.push_back(std::move(participant));
+  std::unordered_map<std::uint32_t, std::size_t> index;
+  all.reserve(agents_.size());
+  for (const auto& [number, agent] : agents_) {
+    index[number] = all.size();
+    all.push_back(Participant{number, agent.node, {}});
   }
+  for (std::int32_t rank = 0; rank < world_size_; ++rank) {
+    const Slot& slot = ranks_[static_cast<std::size_t>(rank)];
+    if (slot.present) all[index.at(slot.record.agent)].ranks.push_back(rank);
+  }
+  std::erase_if(all, [](const Participant& each) { return each.ranks.empty(); });
   return all;
 }
 

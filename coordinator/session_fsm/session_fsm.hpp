@@ -3,6 +3,7 @@
 // Purpose: keeps the book of ranks joining, leaving, finalizing and rebuilding
 //   after a restart, and says when all is ready, or in words why it is not.
 // Ownership: a value; the server holds one and feeds it. Threads: one caller.
+// Units: 40 bytes a rank; a step costs what the ranks it is about cost.
 // Errors: a rank that makes no sense (of another world size, out of range) is
 //   kept out and named in blocked_by().
 // Source: ARCHITECTURE.md "A restart"; PROTOCOL.md "Sessions".
@@ -20,6 +21,9 @@
 
 namespace ckpt::coordinator {
 
+// More than any MPI job has; a claim beyond it must not cost memory.
+inline constexpr std::int32_t kMaxWorldSize = 1 << 24;
+
 enum class RankPhase : std::uint8_t { rebuilding, running, finalizing };
 const char* rank_phase_name(RankPhase phase);
 
@@ -34,6 +38,7 @@ struct RankRecord {
 struct AgentRecord {
   std::string node;
   std::int32_t pid = 0;
+  std::vector<std::int32_t> ranks;  // that ever joined through it; some may have gone
 };
 
 // ---- what a step tells
@@ -41,15 +46,15 @@ struct AllPresent {};                   // every rank is there and runs
 struct RestartComplete {                // every rank said Rebuilt
   std::uint64_t generation = 0;
 };
-struct RankDeparted {
-  std::int32_t rank = 0;
+struct RanksDeparted {                  // ascending, for one reason
+  std::vector<std::int32_t> ranks;
   std::string description;
 };
 struct RankRejected {
   std::int32_t rank = 0;
   std::string reason;
 };
-using SessionNews = std::variant<AllPresent, RestartComplete, RankDeparted, RankRejected>;
+using SessionNews = std::variant<AllPresent, RestartComplete, RanksDeparted, RankRejected>;
 
 class SessionFsm {
  public:
@@ -64,26 +69,38 @@ class SessionFsm {
 
   std::int32_t world_size() const { return world_size_; }  // 0 until a rank joined
   std::uint64_t restarted_from() const { return restarted_from_; }
-  const std::map<std::int32_t, RankRecord>& ranks() const { return ranks_; }
+  std::size_t ranks_present() const { return present_; }
+  const RankRecord* rank(std::int32_t number) const;  // nullptr: not there
   const std::map<std::uint32_t, AgentRecord>& agents() const { return agents_; }
 
  private:
-  std::vector<SessionNews> on(std::uint32_t agent, const wire::RankJoined& message);
-  std::vector<SessionNews> on(std::uint32_t agent, const wire::RankGone& message);
-  std::vector<SessionNews> on(std::uint32_t agent, const wire::Rebuilt& message);
-  std::vector<SessionNews> on(std::uint32_t agent, const wire::Finalizing& message);
-  RankRecord* find(std::uint32_t agent, std::int32_t rank);
-  std::vector<SessionNews> complete();
+  using News = std::vector<SessionNews>;
+  struct Slot {
+    RankRecord record;
+    bool present = false;
+    // Who said Rebuilt. A new agent cannot know that its rank has done so before.
+    std::int32_t rebuilt_pid = 0;
+    std::uint32_t rebuilt_epoch = 0;
+  };
+
+  void on(std::uint32_t agent, const wire::RanksJoined& message, News& news);
+  void on(std::uint32_t agent, const wire::RanksGone& message, News& news);
+  void on(std::uint32_t agent, const wire::Rebuilt& message, News& news);
+  void on(std::uint32_t agent, const wire::Finalizing& message, News& news);
+  void joined(std::uint32_t agent, const wire::JoinedRank& rank, News& news);
+  bool forget(std::uint32_t agent, std::int32_t rank);  // false: it was not there
+  Slot* find(std::uint32_t agent, std::int32_t rank);
+  template <typename Chosen>
+  std::string ranks_that(Chosen chosen) const;
+  void tell_if_complete(News& news);
 
   std::map<std::uint32_t, AgentRecord> agents_;
-  std::map<std::int32_t, RankRecord> ranks_;
+  std::vector<Slot> ranks_;  // by rank
   std::int32_t world_size_ = 0;
-  std::size_t rebuilding_ = 0, finalizing_ = 0;
+  std::size_t present_ = 0, rebuilding_ = 0, finalizing_ = 0;
   std::uint64_t restarted_from_ = 0;
   bool announced_ = false;      // AllPresent or RestartComplete was told
   bool restart_told_ = false;
-  // Who said Rebuilt. A new agent cannot know that its rank has done so before.
-  std::map<std::int32_t, std::pair<std::int32_t, std::uint32_t>> rebuilt_;  // rank: pid, epoch
   std::string rejected_;        // why the last rank was kept out
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "format/posix/durable_file.hpp"
 #include "format/posix/try.hpp"
 
 namespace ckpt::image {
@@ -15,13 +16,37 @@ namespace {
 constexpr std::string_view kPrefix = "gen-";
 constexpr std::string_view kSuffix = ".h5";
 constexpr std::string_view kPartialSuffix = ".partial";
+constexpr std::string_view kFailedSuffix = ".failed";
+constexpr std::string_view kWriterMark = ".i";
 constexpr std::string_view kNodeMark = ".node-";
 constexpr std::size_t kFewestDigits = 6;
 
 struct ParsedName {
   std::uint64_t number = 0;
-  bool node = false, partial = false;
+  bool node = false, partial = false, failed = false;
+  Writer writer;  // of a partial one; zeroes when its name does not say
 };
+
+template <typename Number>
+bool to_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// ".i3-5" off the end of "gen-000012.h5.i3-5".
+std::string_view without_writer(std::string_view name, Writer& writer) {
+  const std::size_t at = name.rfind(kWriterMark);
+  const std::size_t dash = name.rfind('-');
+  if (at == std::string_view::npos || dash == std::string_view::npos || dash < at) return name;
+  Writer found;
+  if (!to_number(name.substr(at + kWriterMark.size(), dash - at - kWriterMark.size()),
+                 found.incarnation) ||
+      !to_number(name.substr(dash + 1), found.term)) {
+    return name;
+  }
+  writer = found;
+  return name.substr(0, at);
+}
 
 std::optional<ParsedName> parse(std::string_view name) {
   ParsedName parsed;
@@ -35,6 +60,10 @@ std::optional<ParsedName> parse(std::string_view name) {
   if (name.ends_with(kPartialSuffix)) {
     parsed.partial = true;
     name.remove_suffix(kPartialSuffix.size());
+    name = without_writer(name, parsed.writer);
+  } else if (name.ends_with(kFailedSuffix)) {
+    parsed.failed = true;
+    name.remove_suffix(kFailedSuffix.size());
   }
   if (!name.ends_with(kSuffix)) return std::nullopt;
   name.remove_suffix(kSuffix.size());
@@ -60,9 +89,30 @@ Result<std::vector<NamedFile>> named_files(FileSystem& files, const std::string&
 std::set<std::uint64_t> committed_numbers(const std::vector<NamedFile>& found) {
   std::set<std::uint64_t> numbers;
   for (const auto& file : found) {
-    if (!file.parsed.node && !file.parsed.partial) numbers.insert(file.parsed.number);
+    if (!file.parsed.node && !file.parsed.partial && !file.parsed.failed) {
+      numbers.insert(file.parsed.number);
+    }
   }
   return numbers;
+}
+
+std::set<std::uint64_t> failed_numbers(const std::vector<NamedFile>& found) {
+  std::set<std::uint64_t> numbers;
+  for (const auto& file : found) {
+    if (file.parsed.failed) numbers.insert(file.parsed.number);
+  }
+  return numbers;
+}
+
+std::string failed_path(const std::string& generation) {
+  return generation + std::string(kFailedSuffix);
+}
+
+std::string failed_cause(FileSystem& files, const std::string& generation) {
+  auto text = read_whole(files, failed_path(generation), 4096);
+  std::string cause = text ? *text : "restarts from it failed";
+  while (!cause.empty() && cause.back() == '\n') cause.pop_back();
+  return cause;
 }
 
 // Opens it; what the job record says must be what the name says.
@@ -83,7 +133,6 @@ void describe(FileSystem& files, GenerationEntry& entry) {
     entry.cause = reader.error().message();
     return;
   }
-  entry.state = GenerationState::good;
   entry.taken_at_ns = reader->job().taken_at_ns;
   entry.world_size = reader->job().world_size;
 }
@@ -93,8 +142,10 @@ Result<std::vector<GenerationEntry>> entries_by_name(FileSystem& files,
                                                      const std::string& directory) {
   const auto found = CKPT_TRY(named_files(files, directory));
   const auto committed = committed_numbers(found);
+  const auto failed = failed_numbers(found);
   std::map<std::uint64_t, GenerationEntry> entries;
   for (const NamedFile& file : found) {
+    if (file.parsed.failed) continue;
     auto& entry = entries[file.parsed.number];
     const std::string path = directory + "/" + file.name;
     const bool is_committed = committed.count(file.parsed.number) != 0;
@@ -103,6 +154,10 @@ Result<std::vector<GenerationEntry>> entries_by_name(FileSystem& files,
       entry.path =
           is_committed ? directory + "/" + generation_file_name(entry.number) : path;
       entry.state = is_committed ? GenerationState::good : GenerationState::partial;
+      if (is_committed && failed.count(entry.number) != 0) {
+        entry.state = GenerationState::failed;
+        entry.cause = failed_cause(files, entry.path);
+      }
     }
     // Gone meanwhile (pruned, committed): the next listing will tell.
     if (const auto status = files.stat(path)) {
@@ -122,10 +177,33 @@ std::string generation_file_name(std::uint64_t number) {
 }
 
 std::string node_file_name(std::uint64_t number, std::string_view host) {
+  // A host calls itself anything, of up to 64 bytes; names from elsewhere may be longer.
+  constexpr std::size_t kLongest = 100;
+  std::string plain(host.substr(0, kLongest));
+  for (char& c : plain) {
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '-' || c == '_';
+    if (!good) c = '-';
+  }
+  if (plain.empty()) plain = "unnamed";
+  host = plain;
   return fmt::format("{}{:06}{}{}{}", kPrefix, number, kNodeMark, host, kSuffix);
 }
 
 std::string partial_path(const std::string& path) { return path + std::string(kPartialSuffix); }
+
+std::string partial_path(const std::string& path, Writer writer) {
+  return fmt::format("{}{}{}-{}{}", path, kWriterMark, writer.incarnation, writer.term,
+                     kPartialSuffix);
+}
+
+std::string final_path_of(const std::string& partial_path) {
+  std::string_view path = partial_path;
+  if (!path.ends_with(kPartialSuffix)) return partial_path;
+  path.remove_suffix(kPartialSuffix.size());
+  Writer ignored;
+  return std::string(without_writer(path, ignored));
+}
 
 std::optional<std::uint64_t> generation_number_of(std::string_view file_name) {
   const auto parsed = parse(file_name);
@@ -163,6 +241,12 @@ Result<GenerationEntry> GenerationDirectory::newest_good(
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     if (entry->state == GenerationState::partial) continue;
     any = true;
+    if (entry->state == GenerationState::failed) {
+      if (skipped != nullptr) {
+        skipped->push_back({entry->number, Error{"restart", entry->path, entry->cause, 0}});
+      }
+      continue;
+    }
     auto reader = open_numbered(files_, entry->path, entry->number);
     const Status good = reader ? reader->verify(depth) : Status(Failure(reader.error()));
     if (good) {
@@ -176,16 +260,42 @@ Result<GenerationEntry> GenerationDirectory::newest_good(
               any ? "none of the committed ones is good" : "none was committed", ENOENT);
 }
 
-Result<std::vector<std::string>> GenerationDirectory::sweep_partial() {
+Result<std::vector<std::uint64_t>> GenerationDirectory::usable() const {
+  const auto entries = CKPT_TRY(entries_by_name(files_, directory_));
+  std::vector<std::uint64_t> numbers;
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    if (entry->state != GenerationState::good) continue;
+    auto reader = open_numbered(files_, entry->path, entry->number);
+    if (reader && reader->verify(VerifyDepth::metadata)) numbers.push_back(entry->number);
+  }
+  return numbers;
+}
+
+Status GenerationDirectory::mark_failed(std::uint64_t number, const std::string& cause) {
+  return write_durably(files_, failed_path(path_of(number)), cause + "\n");
+}
+
+// What is half written goes first; only then is it asked which nodes' files belong
+// to no generation. An older coordinator that still runs could otherwise make its
+// generation visible between the two, and lose the nodes' files of it
+// (tests/model, BROKEN_SWEEP).
+Result<std::vector<std::string>> GenerationDirectory::sweep_partial(Writer from) {
+  std::vector<std::string> removed;
+  const auto remove = [&](const std::string& name) -> Status {
+    const auto gone = files_.unlink(directory_ + "/" + name);
+    if (!gone && gone.error().code != ENOENT) return Failure(gone.error());
+    removed.push_back(name);
+    return {};
+  };
+  for (const NamedFile& file : CKPT_TRY(named_files(files_, directory_))) {
+    if (file.parsed.partial && file.parsed.writer < from) CKPT_TRY(remove(file.name));
+  }
   const auto found = CKPT_TRY(named_files(files_, directory_));
   const auto committed = committed_numbers(found);
-  std::vector<std::string> removed;
   for (const NamedFile& file : found) {
-    const bool orphan = file.parsed.node && committed.count(file.parsed.number) == 0;
-    if (!file.parsed.partial && !orphan) continue;
-    const auto gone = files_.unlink(directory_ + "/" + file.name);
-    if (!gone && gone.error().code != ENOENT) return Failure(gone.error());
-    removed.push_back(file.name);
+    const bool orphan = file.parsed.node && !file.parsed.partial &&
+                        committed.count(file.parsed.number) == 0;
+    if (orphan) CKPT_TRY(remove(file.name));
   }
   if (!removed.empty()) CKPT_TRY(files_.fsync_directory(directory_));
   return removed;
@@ -194,16 +304,23 @@ Result<std::vector<std::string>> GenerationDirectory::sweep_partial() {
 Result<std::vector<std::uint64_t>> GenerationDirectory::prune(std::uint64_t keep) {
   const auto found = CKPT_TRY(named_files(files_, directory_));
   const auto committed = committed_numbers(found);
+  const auto failed = failed_numbers(found);
+  std::vector<std::uint64_t> counted;
+  for (const std::uint64_t number : committed) {
+    if (failed.count(number) == 0) counted.push_back(number);
+  }
   const auto kept = std::max<std::uint64_t>(keep, 1);
   std::vector<std::uint64_t> removed;
-  if (committed.size() <= kept) return removed;
+  if (counted.size() <= kept) return removed;
+  const std::uint64_t oldest_kept = counted[counted.size() - kept];
   const auto good = newest_good(VerifyDepth::metadata);
-  auto number = committed.begin();
-  for (auto excess = committed.size() - kept; excess > 0; --excess, ++number) {
+  for (auto number = committed.begin(); number != committed.end() && *number < oldest_kept;
+       ++number) {
     // With no good one at all, none is thrown away: someone may mend one.
     if (!good || *number == good->number) continue;
     // The generation first: without its nodes' files it must not be offered.
     CKPT_TRY(files_.unlink(path_of(*number)));
+    if (failed.count(*number) != 0) CKPT_TRY(files_.unlink(failed_path(path_of(*number))));
     for (const NamedFile& file : found) {
       if (!file.parsed.node || file.parsed.number != *number) continue;
       CKPT_TRY(files_.unlink(directory_ + "/" + file.name));

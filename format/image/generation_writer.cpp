@@ -16,6 +16,7 @@
 #include "format/image/records/signals.hpp"
 #include "format/image/records/threads.hpp"
 #include "format/image/records/timers.hpp"
+#include "format/posix/patient_file_system.hpp"
 #include "format/posix/try.hpp"
 
 namespace ckpt::image {
@@ -85,7 +86,14 @@ Result<GenerationWriter::State::Rank*> GenerationWriter::State::open_rank(std::i
   rank.group = CKPT_TRY(hdf5::create_group(file->ranks.get(), rank_group_name(number).c_str()));
   rank.pages = pages;
   offset = CKPT_TRY(create_payload(rank.group.get(), pages));
-  if (pages > 0) file->opened.payload.emplace_back(offset, offset + pages * kPageSize);
+  if (pages > 0) {
+    const std::uint64_t end = offset + pages * kPageSize;
+    file->opened.payload.emplace_back(offset, end);
+    // The file has its size before the pages come: who writes behind the end of a
+    // file keeps all other writers waiting.
+    const auto status = CKPT_TRY(file->opened.file->status());
+    if (status.size < end) CKPT_TRY(file->opened.file->truncate(end));
+  }
   reserved += pages * kPageSize;
   return &ranks.emplace(number, std::move(rank)).first->second;
 }
@@ -153,7 +161,7 @@ Result<std::uint64_t> GenerationWriter::reserve_payload(int rank, std::uint64_t 
 Result<std::unique_ptr<File>> GenerationWriter::open_payload() const {
   const hdf5::Session session;
   CKPT_TRY(state_->usable("open payload"));
-  return state_->file->opened.files->open(state_->file->path, O_RDWR);
+  return state_->file->opened.files->open(state_->file->path, O_RDWR | O_DIRECT);
 }
 
 Status GenerationWriter::write_rank(const RankImage& image,
@@ -203,10 +211,18 @@ void GenerationWriter::discard() {
 }
 
 Status commit_generation(FileSystem& files, const std::string& partial_path,
-                         const std::string& final_path) {
+                         const std::string& final_path,
+                         const std::function<Status()>& still_ours) {
   // rename(2) would replace a generation that another coordinator committed
   // under this number.
   if (files.stat(final_path)) return fail_errno("commit generation", final_path, EEXIST);
+  // Another node may have made it just now: its name can be seen late here.
+  constexpr std::chrono::seconds kSeenWithin{10};
+  PatientFileSystem patient(files, kSeenWithin);
+  if (const auto there = patient.open(partial_path, O_RDONLY); !there) {
+    return with_context(there.error(), "commit generation", final_path);
+  }
+  if (still_ours) CKPT_TRY(still_ours());
   CKPT_TRY(files.rename(partial_path, final_path));
   return files.fsync_directory(directory_of(final_path));
 }

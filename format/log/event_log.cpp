@@ -5,9 +5,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <mutex>
+#include <thread>
 
 #include "format/posix/unique_fd.hpp"
 
@@ -93,26 +96,84 @@ bool write_line(int fd, const std::string& line) {
 }  // namespace
 
 struct EventLog::State {
+  static constexpr std::size_t kMaxWaiting = 10'000;
+
   EventLogOptions options;
   UniqueFd file;
   std::mutex writing;  // lines of one process stay in the order of their times
   std::atomic<std::uint64_t> lost{0};
+
+  // Of `background`:
+  std::condition_variable changed;
+  std::deque<std::string> waiting;
+  std::uint64_t dropped = 0;  // since the last line that was taken
+  bool ending = false, ended = false;
+
+  std::int64_t now() const { return options.clock ? options.clock() : system_clock_ms(); }
+  void write_out(const std::string& line) {
+    bool written = true;
+    if (file) written = write_line(file.get(), line);
+    if (options.to_stderr) written = write_line(STDERR_FILENO, line) && written;
+    if (!written) ++lost;
+  }
+  void enqueue(std::string line) {
+    if (waiting.size() >= kMaxWaiting) {
+      ++lost;
+      ++dropped;
+      return;
+    }
+    if (dropped > 0) {
+      waiting.push_back(format_event(now(), LogLevel::warning, "log_lines_lost",
+                                     {{"lines", dropped}}) + "\n");
+      dropped = 0;
+    }
+    waiting.push_back(std::move(line));
+    changed.notify_all();
+  }
+  void run() {
+    std::unique_lock lock(writing);
+    for (;;) {
+      changed.wait(lock, [this] { return ending || !waiting.empty(); });
+      if (waiting.empty()) break;
+      const std::string line = std::move(waiting.front());
+      waiting.pop_front();
+      lock.unlock();
+      write_out(line);
+      lock.lock();
+    }
+    ended = true;
+    changed.notify_all();
+  }
 };
 
-EventLog::EventLog(std::unique_ptr<State> state) : state_(std::move(state)) {}
-EventLog::EventLog() : state_(std::make_unique<State>()) {}
+EventLog::EventLog(std::shared_ptr<State> state) : state_(std::move(state)) {}
+EventLog::EventLog() : state_(std::make_shared<State>()) {}
 EventLog::EventLog(EventLog&&) noexcept = default;
-EventLog& EventLog::operator=(EventLog&&) noexcept = default;
-EventLog::~EventLog() = default;
+EventLog& EventLog::operator=(EventLog&& other) noexcept {
+  finish();
+  state_ = std::move(other.state_);
+  return *this;
+}
+EventLog::~EventLog() { finish(); }
+
+void EventLog::finish() {
+  if (!state_ || !state_->options.background) return;
+  constexpr std::chrono::seconds kPatience{2};
+  std::unique_lock lock(state_->writing);
+  state_->ending = true;
+  state_->changed.notify_all();
+  state_->changed.wait_for(lock, kPatience, [this] { return state_->ended; });
+}
 
 Result<EventLog> EventLog::open(EventLogOptions options) {
-  auto state = std::make_unique<State>();
+  auto state = std::make_shared<State>();
   if (!options.path.empty()) {
-    state->file.reset(
-        ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    state->file.reset(::open(options.path.c_str(),
+                             O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!state->file) return fail_errno("open log", options.path);
   }
   state->options = std::move(options);
+  if (state->options.background) std::thread([state] { state->run(); }).detach();
   return EventLog(std::move(state));
 }
 
@@ -120,12 +181,9 @@ void EventLog::write(LogLevel level, std::string_view event,
                      std::initializer_list<LogField> fields) {
   if (!state_ || level < state_->options.least) return;
   const std::lock_guard lock(state_->writing);
-  const auto now = state_->options.clock ? state_->options.clock() : system_clock_ms();
-  const std::string line = format_event(now, level, event, fields) + "\n";
-  bool written = true;
-  if (state_->file) written = write_line(state_->file.get(), line);
-  if (state_->options.to_stderr) written = write_line(STDERR_FILENO, line) && written;
-  if (!written) ++state_->lost;
+  std::string line = format_event(state_->now(), level, event, fields) + "\n";
+  if (state_->options.background) return state_->enqueue(std::move(line));
+  state_->write_out(line);
 }
 
 std::uint64_t EventLog::lost_lines() const { return state_ ? state_->lost.load() : 0; }

@@ -6,7 +6,8 @@
 //   A value is quoted ("...", with \" \\ \n \r \t \xNN) when it is empty or has
 //   a space, a quote, '=', a backslash or a control character.
 // Ownership: owns the file it opened; stderr is borrowed.
-// Threads: any thread may log; a line is one write(2) to a file opened
+// Threads: any thread may log (`background`: kMaxWaiting lines wait at most, more
+//   are lost and counted in a line of their own); a line is one write(2) to a file opened
 //   O_APPEND, so lines of several processes do not mix.
 // Units: UTC, milliseconds.
 // Errors: open() reports; a line that cannot be written (disk full) is counted
@@ -48,6 +49,9 @@ struct EventLogOptions {
   LogLevel least = LogLevel::info;
   // Milliseconds since the epoch; the system clock when empty.
   std::function<std::int64_t()> clock;
+  // Lines are written by a thread of the log's own: a file on storage that hangs
+  // holds up nobody. At the end it is waited for, but not for ever.
+  bool background = false;
 };
 
 class EventLog {
@@ -77,8 +81,9 @@ class EventLog {
 
  private:
   struct State;
-  explicit EventLog(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit EventLog(std::shared_ptr<State> state);
+  void finish();
+  std::shared_ptr<State> state_;  // with the thread, which may outlive the log
 };
 
 // The line without its newline; what EventLog writes.

@@ -50,7 +50,8 @@ class File {
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
-  // `flags` as for open(2); O_CLOEXEC is always added.
+  // `flags` as for open(2); O_CLOEXEC is always added. O_DIRECT is a wish: where
+  // the file system or the alignment does not allow it, the page cache is used.
   virtual Result<std::unique_ptr<File>> open(const std::string& path, int flags,
                                              std::uint32_t mode = 0600) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;

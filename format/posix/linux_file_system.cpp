@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "format/posix/file_system.hpp"
 #include "format/posix/unique_fd.hpp"
@@ -36,15 +37,17 @@ int open_retrying(const char* path, int flags, mode_t mode) {
 
 class LinuxFile final : public File {
  public:
-  LinuxFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  LinuxFile(UniqueFd fd, std::string path, bool direct)
+      : fd_(std::move(fd)), path_(std::move(path)), direct_(direct) {}
 
   Result<std::size_t> pread(void* buffer, std::size_t size, std::uint64_t offset) override {
     std::size_t done = 0;
+    bool direct = direct_;
     while (done < size) {
       const ssize_t n = ::pread(fd_.get(), static_cast<char*>(buffer) + done,
                                 std::min(size - done, kLargestPiece),
                                 static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && worth_another_try(direct)) continue;
       if (n < 0) return fail_errno("pread", path_);
       if (n == 0) break;
       done += static_cast<std::size_t>(n);
@@ -54,11 +57,12 @@ class LinuxFile final : public File {
 
   Status pwrite(const void* bytes, std::size_t size, std::uint64_t offset) override {
     std::size_t done = 0;
+    bool direct = direct_;
     while (done < size) {
       const ssize_t n = ::pwrite(fd_.get(), static_cast<const char*>(bytes) + done,
                                  std::min(size - done, kLargestPiece),
                                  static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && worth_another_try(direct)) continue;
       if (n < 0) return fail_errno("pwrite", path_);
       if (n == 0) return fail_errno("pwrite", path_, ENOSPC);
       done += static_cast<std::size_t>(n);
@@ -92,8 +96,18 @@ class LinuxFile final : public File {
   const std::string& path() const override { return path_; }
 
  private:
+  // Of a failed transfer: true where it is worth another try. One that was refused
+  // for being direct gets it through the page cache, as all later ones.
+  bool worth_another_try(bool& direct) {
+    if (errno == EINTR) return true;
+    if (errno != EINVAL || !std::exchange(direct, false)) return false;
+    const int flags = ::fcntl(fd_.get(), F_GETFL);
+    return flags >= 0 && ::fcntl(fd_.get(), F_SETFL, flags & ~O_DIRECT) == 0;
+  }
+
   UniqueFd fd_;
   std::string path_;
+  const bool direct_;  // opened so
 };
 
 class LinuxFileSystem final : public FileSystem {
@@ -101,8 +115,12 @@ class LinuxFileSystem final : public FileSystem {
   Result<std::unique_ptr<File>> open(const std::string& path, int flags,
                                      std::uint32_t mode) override {
     UniqueFd fd(open_retrying(path.c_str(), flags, mode));
+    if (!fd && (flags & O_DIRECT) != 0 && errno == EINVAL) {
+      flags &= ~O_DIRECT;
+      fd.reset(open_retrying(path.c_str(), flags, mode));
+    }
     if (!fd) return fail_errno("open", path);
-    return std::make_unique<LinuxFile>(std::move(fd), path);
+    return std::make_unique<LinuxFile>(std::move(fd), path, (flags & O_DIRECT) != 0);
   }
 
   Status rename(const std::string& from, const std::string& to) override {

@@ -48,6 +48,12 @@ class Writer {
     for (const T& item : list) field(item);
   }
 
+  void field(const ChannelList& channels) {
+    field(channels.size());
+    count(channels.packed().size());
+    bytes_.insert(bytes_.end(), channels.packed().begin(), channels.packed().end());
+  }
+
   std::vector<std::uint8_t>& bytes() { return bytes_; }
 
  private:
@@ -93,6 +99,16 @@ class Reader {
       field(item);
       if (ok_) list.push_back(std::move(item));
     }
+  }
+
+  void field(ChannelList& channels) {
+    std::uint32_t size = 0, length = 0;
+    field(size);
+    field(length);
+    if (!take(length)) return;
+    auto unpacked = ChannelList::unpack(size, bytes_.subspan(at_ - length, length));
+    ok_ = unpacked.has_value();
+    if (ok_) channels = std::move(*unpacked);
   }
 
   bool ok() const { return ok_; }
@@ -200,7 +216,9 @@ Result<Message> decode(std::span<const std::uint8_t> body) {
 }
 
 void FrameReader::append(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kKept = 1u << 16;  // thousands of readers must stay small
   if (begin_ > 0 && begin_ == buffer_.size()) {
+    if (buffer_.capacity() > kKept) std::vector<std::uint8_t>().swap(buffer_);
     buffer_.clear();
     begin_ = 0;
   } else if (begin_ > (1u << 20)) {

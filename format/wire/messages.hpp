@@ -5,7 +5,7 @@
 // Ownership: values. Threads: no shared state; a FrameReader belongs to one.
 // Units: bytes and nanoseconds, as the field says. On the wire: little endian,
 //   u32 length of what follows, u16 message number, fields in order; a string
-//   or list is a u32 count and its elements.
+//   or list is a u32 count and its elements; channels are packed (channel_list.hpp).
 // Errors: decoding never reads outside its input and never allocates more than
 //   the input's own size demands; a frame that is too long, of an unknown
 //   number, cut short or with bytes left over is an Error: close the connection.
@@ -21,11 +21,14 @@
 #include <vector>
 
 #include "format/posix/result.hpp"
+#include "format/wire/channel_list.hpp"
 
 namespace ckpt::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 inline constexpr std::uint32_t kMaxFrame = 64u << 20;
+// Lists of channels longer than this (packed) go in parts.
+inline constexpr std::size_t kMaxPart = 16u << 20;
 // Before a hello was accepted nobody may make the coordinator hold more.
 inline constexpr std::uint32_t kMaxHelloFrame = 4096;
 
@@ -74,7 +77,7 @@ using Message = std::variant<std::monostate
 #undef CKPT_MESSAGE_END
 #undef CKPT_FIELD
 
-// Name of the message held ("RankJoined"), for logs.
+// Name of the message held ("RanksJoined"), for logs.
 std::string_view message_name(const Message& message);
 
 // Who may send it; nullopt for std::monostate.

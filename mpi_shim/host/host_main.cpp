@@ -81,7 +81,7 @@ void* donor_maker(void*) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv, char** environment) {
   control().libraries_loaded = 1;
   const int level = control().thread_multiple ? MPI_THREAD_MULTIPLE : MPI_THREAD_SINGLE;
   table.magic = CKPT_LOWER_MAGIC;
@@ -93,6 +93,7 @@ int main(int argc, char** argv) {
   table.main_thread_gs = own_gs();
   table.donors = &donors;
   table.progress = reinterpret_cast<void (*)()>(dlsym(RTLD_DEFAULT, "opal_progress"));
+  table.environment = environment;
   table.init_error = PMPI_Init_thread(&argc, &argv, level, &table.provided);
   if (table.init_error == MPI_SUCCESS) {
     PMPI_Comm_rank(MPI_COMM_WORLD, &table.rank);

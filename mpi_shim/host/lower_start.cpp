@@ -36,11 +36,10 @@ bool starts_with(const char* text, const char* prefix) {
   return true;
 }
 
-// The environment of the lower half: the program's, less what concerns the
-// upper half alone. Strings are copied: ld.so edits them in place.
+// The environment of the lower half: what mpirun gave this rank, less what
+// concerns the upper half alone. Strings are copied: ld.so edits them in place.
 bool dropped(const char* variable) {
-  return starts_with(variable, "LD_PRELOAD=") || starts_with(variable, "CKPT_") ||
-         starts_with(variable, "UCX_MEM_EVENTS=");
+  return starts_with(variable, "LD_PRELOAD=") || starts_with(variable, "UCX_MEM_EVENTS=");
 }
 
 // The strings at the top of the stack, above argc, argv, envp and auxv.

@@ -32,4 +32,21 @@ struct RewrittenTrailer {
   SteerSite sites[kMaxSteerSites];
 };
 
+inline constexpr uint32_t kSteerSiteSize = 7;
+
+// Whether a trailer read from a file is one for a library of this size: nothing
+// in it leads outside the library or the table of `kinds` stubs.
+inline bool is_sound(const RewrittenTrailer& trailer, uint64_t library_size, uint32_t kinds) {
+  if (trailer.magic != kRewrittenMagic || trailer.version != kRewrittenVersion ||
+      trailer.library_size != library_size || trailer.site_count > kMaxSteerSites)
+    return false;
+  for (uint32_t i = 0; i < trailer.site_count; ++i) {
+    const SteerSite& site = trailer.sites[i];
+    if (site.kind >= kinds || library_size < kSteerSiteSize ||
+        site.file_offset > library_size - kSteerSiteSize)
+      return false;
+  }
+  return true;
+}
+
 }  // namespace ckpt::lower

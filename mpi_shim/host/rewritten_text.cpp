@@ -32,15 +32,20 @@ CachedName cached_name(const struct stat& about, const char* suffix) {
   return name;
 }
 
+// The directory was looked at when the lower half began to load; this is the file
+// that is mapped, whoever has been at its path since.
+bool is_ours(int fd) {
+  struct stat about;
+  return raw::call(SYS_fstat, fd, raw::word(&about)) == 0 && S_ISREG(about.st_mode) &&
+         about.st_uid == static_cast<uid_t>(raw::call(SYS_geteuid)) && !(about.st_mode & 0022);
+}
+
 int open_copy(const CachedName& name, uint64_t library_size, RewrittenTrailer* trailer) {
   const int fd = raw::open(name.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return fd;
-  const long got = raw::pread(fd, trailer, sizeof *trailer, page_up(library_size));
-  if (got == sizeof *trailer && trailer->magic == kRewrittenMagic &&
-      trailer->version == kRewrittenVersion && trailer->library_size == library_size &&
-      trailer->site_count <= kMaxSteerSites) {
-    return fd;
-  }
+  const long got =
+      is_ours(fd) ? raw::pread(fd, trailer, sizeof *trailer, page_up(library_size)) : -EPERM;
+  if (got == sizeof *trailer && is_sound(*trailer, library_size, kSteerKinds)) return fd;
   raw::close(fd);
   return -EUCLEAN;
 }

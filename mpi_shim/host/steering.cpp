@@ -24,7 +24,6 @@ namespace ckpt::lower {
 namespace {
 
 constexpr uint64_t kStubSize = 16;
-constexpr uint64_t kSiteSize = 7;
 
 // jmp *2(%rip); .balign 8; .quad target
 void write_stub(uint8_t* at, uint64_t target) {
@@ -115,14 +114,14 @@ long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offs
                 int protection) {
   for (uint32_t i = 0; i < trailer.site_count; ++i) {
     const SteerSite& site = trailer.sites[i];
-    if (site.file_offset < offset || site.file_offset + kSiteSize > offset + length) continue;
+    if (site.file_offset < offset || site.file_offset + kSteerSiteSize > offset + length) continue;
     const uint64_t at = address + (site.file_offset - offset);
     uint8_t* code = reinterpret_cast<uint8_t*>(at);
     const int64_t distance = static_cast<int64_t>(control().stubs[site.kind] - (at + 5));
     if (site.kind >= kSteerKinds || !expected_at_site(code, site.kind)) return -ENOEXEC;
     if (distance != static_cast<int32_t>(distance)) return -ERANGE;
     const uint64_t page = page_down(at);
-    const uint64_t size = page_up(at + kSiteSize) - page;
+    const uint64_t size = page_up(at + kSteerSiteSize) - page;
     long changed = raw::mprotect(page, size, PROT_READ | PROT_WRITE);
     if (raw::failed(changed)) return changed;
     code[0] = 0xe8;

@@ -7,7 +7,7 @@ import unittest
 
 from installation import PROGRAM, SOURCE, exit_codes, main
 
-COMMANDS = ["run", "checkpoint", "restart", "status", "list", "verify", "prune", "serve", "version"]
+COMMANDS = ["run", "checkpoint", "restart", "status", "list", "verify", "export", "prune", "serve", "version"]
 
 
 def read(path):

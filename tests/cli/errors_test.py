@@ -64,13 +64,13 @@ class Errors(CliTest):
     def test_a_coordinator_that_died(self):
         path = self.make_job()
         with open(os.open(path + "/coordinator.json", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({"host": "127.0.0.1", "port": 1, "pid": 1, "secret": "x"}, file)
+            json.dump({"host": "127.0.0.1", "port": 1, "pid": 1, "key": "0" * 64}, file)
         self.expect(self.coord("checkpoint", "job"), "not_running", "Connection refused")
 
-    def test_a_secret_that_others_may_read(self):
+    def test_a_key_that_others_may_read(self):
         path = self.make_job()
         with open(path + "/coordinator.json", "w") as file:
-            json.dump({"host": "127.0.0.1", "port": 1, "pid": 1, "secret": "x"}, file)
+            json.dump({"host": "127.0.0.1", "port": 1, "pid": 1, "key": "0" * 64}, file)
         os.chmod(path + "/coordinator.json", 0o644)
         self.expect(self.coord("checkpoint", "job"), "not_running", "others may read")
 
@@ -102,10 +102,6 @@ class Errors(CliTest):
     def test_a_command_that_does_not_exist(self):
         self.expect(self.coord("run", "--job", "x", "--", "no-such-program"), "cannot_start",
                     "no-such-program", "No such file or directory")
-
-    def test_an_agent_that_does_not_start(self):
-        self.expect(self.coord("run", "--job", "x", "--", "true", FAKE_AGENT="never-ready"),
-                    "cannot_start", "start agent")
 
     def test_two_runs_of_one_job(self):
         child = self.start_ready("job")

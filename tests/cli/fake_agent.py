@@ -4,13 +4,14 @@
 It has its own reading of format/wire/PROTOCOL.md: that is a test as well.
 """
 import argparse
-import json
 import os
-import socket
 import struct
 import sys
 
-HELLO, WELCOME, JOINED, GONE, FINALIZING, SHUTDOWN = 1, 2, 3, 4, 5, 7
+import tls_pipe
+
+HELLO, WELCOME, SHUTDOWN, JOINED = 1, 2, 7, 8
+PING, PONG = 10, 11
 QUIESCE, CLOCKS, TARGETS, LEVEL = 16, 17, 18, 19
 CUT, SENT, DRAIN, DRAINED, SNAPSHOT, SNAPPED, RESUME = 22, 23, 24, 25, 26, 27, 28
 PROGRESS, FLUSHED, COMMITTED, ABORTED, REFUSED, QUERY, ANSWER = 29, 30, 31, 32, 33, 34, 35
@@ -21,21 +22,17 @@ def text(value):
     return struct.pack("<I", len(data)) + data
 
 
-def ints(values):
-    return struct.pack("<I", len(values)) + b"".join(struct.pack("<i", v) for v in values)
+def run(first, count):
+    return struct.pack("<IiII", 1, first, count, 1)
 
 
 class Agent:
     def __init__(self, options):
         self.mode = os.environ.get("FAKE_AGENT", "")
         self.size = int(os.environ.get("FAKE_WORLD", "2"))
-        self.ranks = list(range(self.size))
-        with open(os.path.join(options.job_dir, "coordinator.json")) as file:
-            address = json.load(file)
-        self.socket = socket.create_connection((address["host"], address["port"]))
-        secret = "0" * 64 if self.mode == "wrong-secret" else address["secret"]
-        self.send(HELLO, text(secret) + struct.pack("<I", 1) + text("fakenode") +
-                  struct.pack("<i", os.getpid()))
+        self.welcomed = False
+        self.socket, _ = tls_pipe.connect(os.path.join(options.job_dir, "coordinator.json"))
+        self.send(HELLO, struct.pack("<I", 2) + text("fakenode") + struct.pack("<iQ", os.getpid(), 0))
         self.partial = None
 
     def send(self, number, body):
@@ -46,23 +43,28 @@ class Agent:
         while len(data) < size:
             chunk = self.socket.recv(size - len(data))
             if not chunk:
-                sys.exit(0)
+                sys.exit(0 if self.welcomed else 1)  # 1: try again
             data += chunk
         return data
 
     def join(self):
         missing = 1 if self.mode == "rank-missing" else 0
-        for rank in self.ranks[missing:]:
-            self.send(JOINED, struct.pack("<iiiIQB", rank, self.size, 1000 + rank, 0, 0, 0))
+        ranks = [struct.pack("<iiiIQB", rank, self.size, 1000 + rank, 0, 0, 0)
+                 for rank in range(missing, self.size)]
+        self.send(JOINED, struct.pack("<I", len(ranks)) + b"".join(ranks))
 
     def run(self):
         while True:
             length, number = struct.unpack("<IH", self.receive_exactly(6))
             body = self.receive_exactly(length - 2)
             if number == WELCOME:
+                self.welcomed = True
                 self.join()
             elif number == SHUTDOWN:
                 return
+            elif number == PING:
+                if self.mode != "silent":
+                    self.send(PONG, body)
             else:
                 self.answer(number, body)
 
@@ -71,18 +73,17 @@ class Agent:
         if self.mode == f"die-{number}":
             os._exit(9)
         if number == QUIESCE:
-            self.send(CLOCKS, generation + ints(self.ranks) + struct.pack("<I", 1) +
+            self.send(CLOCKS, generation + run(0, self.size) + struct.pack("<I", 1) +
                       struct.pack("<QQII", 1, 7, self.size, self.size))
         elif number == TARGETS and self.mode != "stuck":
-            self.send(LEVEL, generation + body[8:16] + ints(self.ranks))
+            self.send(LEVEL, generation + body[8:16])
         elif number == QUERY:
             activity = struct.pack("<iIIQQ", 1, 1, 1, 3, 0) + text("MPI_Recv")
-            self.send(ANSWER, generation + body[8:16] + struct.pack("<I", 1) + activity)
+            self.send(ANSWER, generation + body[8:16] + struct.pack("<III", 1, 1, 1) + activity)
         elif number == CUT:
-            self.send(SENT, generation + ints(self.ranks) + struct.pack("<I", 0))
+            self.send(SENT, generation + struct.pack("<BII", 0, 0, 0))
         elif number == DRAIN:
-            for rank in self.ranks:
-                self.send(DRAINED, generation + struct.pack("<iQQ", rank, 0, 0))
+            self.send(DRAINED, generation + struct.pack("<QQ", 0, 0))
         elif number == SNAPSHOT:
             length = struct.unpack("<I", body[8:12])[0]
             self.partial = body[12:12 + length].decode()
@@ -104,15 +105,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--job-dir", required=True)
     parser.add_argument("--socket", required=True)
-    parser.add_argument("--parent-pid", type=int)
-    parser.add_argument("--ready-fd", type=int)
     options = parser.parse_args()
-    if os.environ.get("FAKE_AGENT") == "never-ready":
-        sys.exit("it does not want to")
-    agent = Agent(options)
-    os.write(options.ready_fd, b"ready\n")
-    os.close(options.ready_fd)
-    agent.run()
+    Agent(options).run()
 
 
 main()

@@ -30,6 +30,22 @@ class Foreground(CliTest):
         self.assertIn("CKPT_ON_UNSUPPORTED=native", listed)
         self.assertEqual(cwd, os.getcwd())
 
+    def test_a_script_may_call_mpirun_with_x(self):
+        folder = os.path.join(self.base, "bin")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "mpirun"), "w") as fake:
+            fake.write('#!/bin/sh\nfor word; do echo "$word"; done; '
+                       'echo "list ${OMPI_MCA_mca_base_env_list-none}"; echo "$PATH"\n')
+        os.chmod(fake.name, 0o755)
+        path = f"{folder}:/usr/bin:/bin"
+        done = self.coord("run", "--job", "j", "--", "sh", "-c", "mpirun -x A=1 ./app", PATH=path)
+        words = done.stdout.splitlines()
+        self.assertEqual(words[:2], ["-x", f"LD_PRELOAD={self.parts}/libckpt_shim.so"], done.stderr)
+        self.assertEqual(words[-5:], ["-x", "A=1", "./app", "list none", path])
+        done = self.coord("run", "--job", "j", "--", "sh", "-c", "mpirun ./app", PATH=path)
+        self.assertEqual(done.stdout.splitlines()[0], "./app")
+        self.assertIn("LD_PRELOAD=", done.stdout.splitlines()[1])
+
     def test_signals_reach_the_command_once(self):
         out = os.path.join(self.base, "signals")
         script = (f"import signal,os,sys\nf=open({out!r},'w',1)\n"
@@ -56,16 +72,24 @@ class Foreground(CliTest):
         self.assertEqual(lines(), expected + ["SIGTERM"])
 
     def test_nothing_is_left(self):
-        runtime = os.path.join(self.base, "runtime")
-        os.mkdir(runtime, 0o700)
-        child = self.start_ready("j", XDG_RUNTIME_DIR=runtime)
+        child = self.start_ready("j")
         status = self.status("j")
         pids = [status["coordinator_pid"], *(a["pid"] for a in status["agents"])]
-        self.assertEqual(len(os.listdir(runtime)), 1)
+        self.assertEqual(len(pids), 2)
         self.end(child)
-        self.assertEqual(os.listdir(runtime), [])
         for pid in pids:
-            self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
+            self.until(f"{pid} gone", lambda: not alive(pid))
+
+    def test_the_agents_place_is_good_on_every_node(self):
+        sockets = set()
+        for _ in range(2):
+            done = self.coord("run", "--job", "j", "--", "sh", "-c", "echo $OMPI_MCA_mca_base_env_list",
+                              XDG_RUNTIME_DIR=self.base)
+            sockets.add(done.stdout.split("CKPT_AGENT_SOCKET=")[1].split(";")[0])
+        self.assertEqual(len(sockets), 2)
+        for path in sockets:
+            self.assertRegex(path, rf"^/tmp/ckpt-coord-{os.geteuid()}-[0-9a-f]{{16}}/agent\.sock$")
+            self.assertFalse(os.path.exists(os.path.dirname(path)), "made where ranks are, not here")
 
     def test_a_killed_run_takes_the_command_along(self):
         pid_file = os.path.join(self.base, "pid")

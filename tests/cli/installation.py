@@ -12,6 +12,9 @@ import unittest
 PROGRAM = os.path.abspath(sys.argv[1])
 SOURCE = os.path.abspath(sys.argv[2])
 HERE = os.path.dirname(os.path.abspath(__file__))
+FAKE_NODE = os.path.join(HERE, "fake_node.py")
+FAKES = os.path.join(HERE, "..", "fakes")
+TLS_PIPE = os.path.join(os.path.dirname(PROGRAM), "../tests/fakes/tls_pipe")
 
 
 def exit_codes():
@@ -35,6 +38,7 @@ class CliTest(unittest.TestCase):
         os.mkdir(self.parts)
         shutil.copy(os.path.join(HERE, "fake_agent.py"), os.path.join(self.parts, "ckpt-agent"))
         os.chmod(os.path.join(self.parts, "ckpt-agent"), 0o755)
+        shutil.copy(os.path.join(FAKES, "tls_pipe.py"), self.parts)
         for part in ("libckpt_shim.so", "ckpt-restore-rank"):
             open(os.path.join(self.parts, part), "w").close()
         self.jobs = os.path.join(self.base, "jobs")
@@ -51,7 +55,8 @@ class CliTest(unittest.TestCase):
 
     def environment(self, **more):
         environment = dict(os.environ, CKPT_DIR=self.jobs, CKPT_PARTS_DIR=self.parts,
-                           CKPT_CACHE_DIR=os.path.join(self.base, "cache"))
+                           CKPT_CACHE_DIR=os.path.join(self.base, "cache"),
+                           CKPT_TLS_PIPE=TLS_PIPE)
         environment.update(more)
         return environment
 
@@ -80,7 +85,7 @@ class CliTest(unittest.TestCase):
         self.fail(f"not in {seconds} s: {what}")
 
     def start_ready(self, job, *options, command=("sleep", "100"), **more):
-        child = self.start("run", "--job", job, *options, "--", *command, **more)
+        child = self.start("run", "--job", job, *options, "--", FAKE_NODE, *command, **more)
         self.until(f"{job} ready", lambda: self.status(job).get("ready"))
         return child
 

@@ -51,16 +51,14 @@ class FakeFile final : public File {
     const std::lock_guard lock(files_.mutex_);
     CKPT_TRY(files_.step("pwrite", path_));
     const auto* from = static_cast<const std::uint8_t*>(bytes);
-    if (offset + size > node_->content.size() &&
-        files_.used() + (offset + size - node_->content.size()) > files_.capacity_) {
-      return fail_errno("pwrite", path_, ENOSPC);
-    }
+    if (!has_room(offset + size)) return fail_errno("pwrite", path_, ENOSPC);
     return change({false, offset, {from, from + size}});
   }
 
   Status truncate(std::uint64_t size) override {
     const std::lock_guard lock(files_.mutex_);
     CKPT_TRY(files_.step("ftruncate", path_));
+    if (!has_room(size)) return fail_errno("ftruncate", path_, ENOSPC);
     return change({true, size, {}});
   }
 
@@ -92,6 +90,10 @@ class FakeFile final : public File {
   }
 
  private:
+  bool has_room(std::uint64_t size) const {
+    return size <= node_->content.size() ||
+           files_.used() + (size - node_->content.size()) <= files_.capacity_;
+  }
   Status change(FakeFileSystem::Node::Change change) {
     FakeFileSystem::Node::apply(change, node_->content);
     node_->pending.push_back(std::move(change));

@@ -40,7 +40,7 @@ class FakeFileSystem : public FileSystem {
   // All steps from this number on fail with EIO, and so do reads.
   void cut_power_at(std::uint64_t step);
   std::uint64_t steps() const;
-  // Writes that would make the sum of file sizes larger fail with ENOSPC.
+  // What would make the sum of file sizes larger fails with ENOSPC: there are no holes.
   void set_capacity(std::uint64_t bytes);
 
   // A new file system with what would be found after a power cut now.

@@ -1,6 +1,6 @@
-// The coordinator's step functions and the wire codec against simulated ranks,
-// in thousands of random schedules: frames of different connections overtake
-// each other, agents die at any point and come back.
+// The step functions of coordinator and agents and the wire codec against
+// simulated ranks, in thousands of random schedules: frames of different
+// connections overtake each other, agents die at any point and come back.
 //
 // What must hold: a committed generation is a consistent cut (no message in the
 // network, nobody inside a collective, clocks equal at all members) that runs
@@ -10,6 +10,7 @@
 
 #include <memory>
 
+#include "agent/relay/relay_state.hpp"
 #include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
 #include "coordinator/session_fsm/session_fsm.hpp"
 #include "tests/simulation/simulated_job.hpp"
@@ -22,11 +23,13 @@ using coordinator::Actions;
 struct Agent {
   std::uint32_t number = 0;
   bool alive = false;
-  std::uint64_t generation = 0;  // it works on, 0: none
+  relay::RelayState relay;
   std::vector<std::int32_t> ranks;
   std::deque<std::vector<std::uint8_t>> to_coordinator, to_agent;  // encoded frames
+  std::map<std::int32_t, std::deque<relay::ShimOrder>> to_rank;
+  std::map<std::int32_t, std::deque<relay::ShimFrame>> from_rank;
   std::map<std::int32_t, SavedRank> frozen;
-  bool flushing = false;
+  std::deque<relay::Event> due;  // what its worker and its loop will report
 };
 
 class World {
@@ -71,17 +74,54 @@ class World {
 
  private:
   void connect(Agent& agent) {
-    agent = Agent{next_number_++, true, 0, agent.ranks, {}, {}, {}, false};
+    agent = Agent{next_number_++, true, {}, agent.ranks, {}, {}, {}, {}, {}, {}};
     session_.agent_joined(agent.number, "node" + std::to_string(agent.number), 1);
+    feed(agent, relay::CoordinatorUp{});
     for (const std::int32_t rank : agent.ranks) {
-      say(agent, wire::RankJoined{rank, job_->world_size(), 100 + rank, 0, 0, 0});
-      if (job_->finished(rank)) say(agent, wire::Finalizing{rank});
+      ckpt_hello hello{};
+      hello.rank = rank;
+      hello.world_size = job_->world_size();
+      hello.pid = 100 + rank;
+      feed(agent, relay::RankHello{hello});
+      if (job_->finished(rank)) agent.from_rank[rank].push_back(relay::FinalizingFrame{});
     }
   }
 
-  void say(Agent& agent, const wire::Message& message) {
-    agent.to_coordinator.push_back(*wire::encode(message));
+  void feed(Agent& agent, const relay::Event& event) {
+    for (relay::Action& action : agent.relay.step(event)) {
+      std::visit([&](auto& held) { perform(agent, held); }, action);
+    }
   }
+  void perform(Agent& agent, relay::ToRank& action) {
+    agent.to_rank[action.rank].push_back(std::move(action.order));
+  }
+  void perform(Agent& agent, const relay::ToCoordinator& action) {
+    agent.to_coordinator.push_back(*wire::encode(action.message));
+  }
+  void perform(Agent& agent, const relay::Freeze& action) {
+    for (const relay::RankToFreeze& each : action.ranks) {
+      agent.frozen[each.rank] = job_->save(each.rank);
+    }
+    agent.due.push_back(relay::Frozen{action.order.generation, 1, 8});
+  }
+  void perform(Agent& agent, const relay::Write& action) {
+    agent.due.push_back(relay::WriteProgress{4, 8});
+    agent.due.push_back(relay::Written{action.generation, "part", 8});
+  }
+  void perform(Agent& agent, const relay::DropSnapshot& action) {
+    if (!action.committed) agent.frozen.clear();
+  }
+  void perform(Agent& agent, const relay::AnswerHoldUp& action) {
+    wire::HoldUpAnswer answer{action.query.generation, action.query.query, 0, 0, {}};
+    for (const std::int32_t rank : action.awaited) {
+      answer.ranks.push_back(job_->activity(rank));
+      ++answer.awaited;
+      if (!answer.ranks.back().inside.empty()) ++answer.blocked;
+    }
+    agent.to_coordinator.push_back(*wire::encode(answer));
+  }
+  void perform(Agent&, const relay::EndAgent&) { ADD_FAILURE() << "nobody ended the job"; }
+  void perform(Agent& agent, const relay::CallForNews&) { agent.due.push_back(relay::NewsDue{}); }
 
   static wire::Message open(std::deque<std::vector<std::uint8_t>>& queue) {
     const std::vector<std::uint8_t> frame = std::move(queue.front());
@@ -108,11 +148,10 @@ class World {
         if (!agent.alive) continue;
         if (pick % 3 == 0 && deliver_to_coordinator(agent)) return true;
         if (pick % 3 == 1 && deliver_to_agent(agent)) return true;
-        if (pick % 3 == 2 && flush(agent)) return true;
+        if (pick % 3 == 2 && work(agent)) return true;
       } else {
         const auto rank = static_cast<std::int32_t>(pick - agents_.size() * 3);
-        const bool moved = job_->move(rank);
-        if (collect(rank) || moved) return true;
+        if (move(rank)) return true;
       }
     }
     return false;
@@ -127,12 +166,45 @@ class World {
     return agents_.front();
   }
 
-  bool collect(std::int32_t rank) {
+  // The rank goes on, or its channel carries a frame.
+  bool move(std::int32_t rank) {
     Agent& agent = agent_of(rank);
-    const std::vector<wire::Message> said = job_->take_outbox(rank);
+    if (agent.alive && random_() % 2 == 0 && carry(agent, rank)) return true;
+    const bool moved = job_->move(rank);
+    const bool said = collect(agent, rank);
+    return moved || said || (agent.alive && carry(agent, rank));
+  }
+
+  bool collect(Agent& agent, std::int32_t rank) {
+    std::vector<relay::ShimFrame> said = job_->take_outbox(rank);
     if (!agent.alive) return false;
-    for (const wire::Message& message : said) say(agent, message);
+    for (relay::ShimFrame& frame : said) agent.from_rank[rank].push_back(std::move(frame));
     return !said.empty();
+  }
+
+  bool carry(Agent& agent, std::int32_t rank) {
+    auto& up = agent.from_rank[rank];
+    auto& down = agent.to_rank[rank];
+    if (!up.empty() && (down.empty() || random_() % 2 == 0)) {
+      relay::RankSaid said{rank, std::move(up.front())};
+      up.pop_front();
+      feed(agent, said);
+      return true;
+    }
+    if (down.empty()) return false;
+    job_->tell(rank, down.front());
+    down.pop_front();
+    collect(agent, rank);
+    return true;
+  }
+
+  // What its snapshot worker has done, what its loop comes back to.
+  bool work(Agent& agent) {
+    if (agent.due.empty()) return false;
+    const relay::Event event = std::move(agent.due.front());
+    agent.due.pop_front();
+    feed(agent, event);
+    return true;
   }
 
   bool deliver_to_coordinator(Agent& agent) {
@@ -145,35 +217,7 @@ class World {
 
   bool deliver_to_agent(Agent& agent) {
     if (agent.to_agent.empty()) return false;
-    const wire::Message message = open(agent.to_agent);
-    if (const auto* it = std::get_if<wire::HoldUpQuery>(&message)) {
-      wire::HoldUpAnswer answer{it->generation, it->query, {}};
-      for (const std::int32_t rank : it->ranks) answer.ranks.push_back(job_->activity(rank));
-      say(agent, answer);
-      return true;
-    }
-    if (const auto* it = std::get_if<wire::Quiesce>(&message)) agent.generation = it->generation;
-    if (const auto* it = std::get_if<wire::Snapshot>(&message)) {
-      for (const std::int32_t rank : agent.ranks) agent.frozen[rank] = job_->save(rank);
-      say(agent, wire::Snapped{it->generation, 1, 8});
-      return true;
-    }
-    if (std::holds_alternative<wire::Resume>(message)) agent.flushing = true;
-    if (std::holds_alternative<wire::Aborted>(message)) agent.flushing = false;
-    if (const auto* it = std::get_if<wire::Release>(&message); it && !it->ranks.empty()) {
-      for (const std::int32_t rank : it->ranks) job_->tell(rank, message);
-    } else {
-      for (const std::int32_t rank : agent.ranks) job_->tell(rank, message);
-    }
-    for (const std::int32_t rank : agent.ranks) collect(rank);
-    return true;
-  }
-
-  bool flush(Agent& agent) {
-    if (!agent.flushing) return false;
-    agent.flushing = false;
-    say(agent, wire::FlushProgress{agent.generation, 4, 8});
-    say(agent, wire::Flushed{agent.generation, "part", 8});
+    feed(agent, relay::CoordinatorSaid{open(agent.to_agent)});
     return true;
   }
 

@@ -64,7 +64,7 @@ void SimulatedJob::say_if_level(std::int32_t number) {
   if (rank.mode != Mode::quiescing || rank.version == 0 || rank.reported == rank.version) return;
   if (!level(rank)) return;
   rank.reported = rank.version;
-  rank.outbox.push_back(wire::Level{rank.generation, rank.version, {number}});
+  rank.outbox.push_back(relay::LevelFrame{rank.generation, rank.version});
 }
 
 bool SimulatedJob::move(std::int32_t number) {
@@ -90,7 +90,7 @@ bool SimulatedJob::move(std::int32_t number) {
       moved = begin_collective(number, operation);
       break;
   }
-  if (finished(number) && moved) rank.outbox.push_back(wire::Finalizing{number});
+  if (finished(number) && moved) rank.outbox.push_back(relay::FinalizingFrame{});
   return moved;
 }
 
@@ -129,9 +129,8 @@ bool SimulatedJob::begin_collective(std::int32_t number, const Operation& operat
     rank.targets[operation.gid] = next;
     const auto who = std::find_if(program_->communicators.begin(), program_->communicators.end(),
                                   [&](const auto& each) { return each.gid == operation.gid; });
-    rank.outbox.push_back(wire::Raise{
+    rank.outbox.push_back(relay::RaiseFrame{
         rank.generation,
-        number,
         {{operation.gid, next, static_cast<std::uint32_t>(who->members.size()), 0}}});
   }
   return true;
@@ -150,7 +149,7 @@ bool SimulatedJob::leave_collective(std::int32_t number) {
   rank.state.inside_collective = false;
   ++rank.state.position;
   say_if_level(number);
-  if (finished(number)) rank.outbox.push_back(wire::Finalizing{number});
+  if (finished(number)) rank.outbox.push_back(relay::FinalizingFrame{});
   return true;
 }
 
@@ -172,63 +171,75 @@ bool SimulatedJob::drain(std::int32_t number) {
   std::uint64_t logged = 0;
   for (const auto& [source, log] : rank.state.log) logged += log.size();
   rank.mode = Mode::closed;
-  rank.outbox.push_back(wire::Drained{rank.generation, number, logged, 8 * logged});
+  rank.outbox.push_back(relay::DrainedFrame{rank.generation, logged, 8 * logged});
   return true;
 }
 
-std::vector<wire::Clock> SimulatedJob::clocks(const Rank& rank, std::int32_t number) const {
-  std::vector<wire::Clock> all;
+std::vector<ckpt_clock> SimulatedJob::clocks(const Rank& rank, std::int32_t number) const {
+  std::vector<ckpt_clock> all;
   for (const Communicator& each : program_->communicators) {
     const auto& members = each.members;
     if (std::find(members.begin(), members.end(), number) == members.end()) continue;
     // A communicator first used later is not listed yet: as one just being made.
     if (begun(rank, each.gid) == 0) continue;
-    all.push_back({each.gid, begun(rank, each.gid), static_cast<std::uint32_t>(members.size()), 1});
+    all.push_back({each.gid, begun(rank, each.gid), static_cast<std::uint32_t>(members.size()), 0});
   }
   return all;
 }
 
-void SimulatedJob::tell(std::int32_t number, const wire::Message& message) {
+void SimulatedJob::quiesce(std::int32_t number, std::uint64_t generation) {
   Rank& rank = ranks_[static_cast<std::size_t>(number)];
-  if (const auto* it = std::get_if<wire::Quiesce>(&message)) {
-    rank.mode = Mode::quiescing;
-    rank.generation = it->generation;
-    rank.version = rank.reported = 0;
-    rank.released = rank.parked = false;
-    rank.targets = rank.state.begun;
-    rank.outbox.push_back(wire::Clocks{rank.generation, {number}, clocks(rank, number)});
-    return;
-  }
-  if (const auto* it = std::get_if<wire::Targets>(&message)) {
-    if (rank.mode != Mode::quiescing || it->generation != rank.generation) return;
-    for (const Communicator& each : program_->communicators) {
-      if (std::find(each.members.begin(), each.members.end(), number) == each.members.end()) continue;
-      for (const wire::Clock& clock : it->clocks) {
-        if (clock.gid == each.gid) {
-          rank.targets[clock.gid] = std::max(rank.targets[clock.gid], clock.count);
-        }
+  rank.mode = Mode::quiescing;
+  rank.generation = generation;
+  rank.version = rank.reported = 0;
+  rank.released = rank.parked = false;
+  rank.targets = rank.state.begun;
+  rank.outbox.push_back(relay::ClocksFrame{generation, clocks(rank, number)});
+}
+
+void SimulatedJob::set_targets(std::int32_t number, const relay::ShimOrder& order) {
+  Rank& rank = ranks_[static_cast<std::size_t>(number)];
+  if (rank.mode != Mode::quiescing || order.generation != rank.generation) return;
+  for (const Communicator& each : program_->communicators) {
+    if (std::find(each.members.begin(), each.members.end(), number) == each.members.end()) continue;
+    for (const ckpt_clock& clock : order.clocks) {
+      if (clock.gid == each.gid) {
+        rank.targets[clock.gid] = std::max(rank.targets[clock.gid], clock.count);
       }
     }
-    rank.version = it->version;
-    rank.parked = false;  // looks again
-    say_if_level(number);
-  } else if (std::holds_alternative<wire::Release>(message)) {
-    rank.released = rank.parked;
-  } else if (std::holds_alternative<wire::Cut>(message)) {
-    if (rank.state.inside_collective) fault("cut inside a collective");
-    rank.mode = Mode::closed;
-    wire::Sent sent{rank.generation, {number}, {}};
-    for (const auto& [peer, count] : rank.state.sent) sent.channels.push_back({number, peer, count});
-    rank.outbox.push_back(sent);
-  } else if (const auto* it = std::get_if<wire::Drain>(&message)) {
-    rank.expected.clear();
-    for (const wire::Channel& channel : it->channels) {
-      if (channel.destination == number) rank.expected[channel.source] = channel.count;
+  }
+  rank.version = order.version;
+  rank.parked = false;  // looks again
+  say_if_level(number);
+}
+
+void SimulatedJob::tell(std::int32_t number, const relay::ShimOrder& order) {
+  Rank& rank = ranks_[static_cast<std::size_t>(number)];
+  switch (order.type) {
+    case CKPT_FRAME_QUIESCE:
+      return quiesce(number, order.generation);
+    case CKPT_FRAME_TARGETS:
+      return set_targets(number, order);
+    case CKPT_FRAME_RELEASE:
+      rank.released = rank.parked;
+      return;
+    case CKPT_FRAME_CUT: {
+      if (rank.state.inside_collective) fault("cut inside a collective");
+      rank.mode = Mode::closed;
+      relay::SentFrame sent{rank.generation, {}};
+      for (const auto& [peer, count] : rank.state.sent) sent.markers.push_back({peer, 0, count});
+      rank.outbox.push_back(std::move(sent));
+      return;
     }
-    rank.mode = Mode::draining;
-  } else if (std::holds_alternative<wire::Resume>(message) ||
-             std::holds_alternative<wire::Aborted>(message)) {
-    resume(number);
+    case CKPT_FRAME_DRAIN:
+      rank.expected.clear();
+      for (const ckpt_marker& marker : order.markers) rank.expected[marker.peer] = marker.count;
+      rank.mode = Mode::draining;
+      return;
+    case CKPT_FRAME_RESUME:
+      return resume(number);
+    default:
+      fault("frame " + std::to_string(order.type));
   }
 }
 
@@ -238,8 +249,8 @@ void SimulatedJob::resume(std::int32_t number) {
   rank.parked = rank.released = false;
 }
 
-std::vector<wire::Message> SimulatedJob::take_outbox(std::int32_t number) {
-  std::vector<wire::Message> out;
+std::vector<relay::ShimFrame> SimulatedJob::take_outbox(std::int32_t number) {
+  std::vector<relay::ShimFrame> out;
   out.swap(ranks_[static_cast<std::size_t>(number)].outbox);
   return out;
 }

@@ -1,5 +1,5 @@
-// A job as the coordinator sees it: ranks that follow the shim's rules, without
-// MPI, processes or time. The scheduler says who moves next.
+// A job as its agents see it: ranks that follow the shim's rules and speak its
+// frames, without MPI, processes or time. The scheduler says who moves next.
 //
 // Purpose: the cut's rules of ARCHITECTURE.md (doors, clocks, markers, release)
 //   in their smallest form, so that thousands of schedules can be tried.
@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/relay/shim_frames.hpp"
 #include "format/wire/messages.hpp"
 
 namespace ckpt::simulation {
@@ -55,16 +56,19 @@ class SimulatedJob {
 
   // Lets a rank do what it can do next; false: it can do nothing now.
   bool move(std::int32_t rank);
-  // A frame from the rank's agent, as an agent's message that concerns it.
-  void tell(std::int32_t rank, const wire::Message& message);
+  // A frame from the rank's agent.
+  void tell(std::int32_t rank, const relay::ShimOrder& order);
   // What its shim has to say, in order.
-  std::vector<wire::Message> take_outbox(std::int32_t rank);
+  std::vector<relay::ShimFrame> take_outbox(std::int32_t rank);
   // Its agent died: it goes on by itself.
   void resume(std::int32_t rank);
 
   wire::RankActivity activity(std::int32_t rank) const;
   SavedRank save(std::int32_t rank) const;
   bool finished(std::int32_t rank) const;
+  bool doors_open(std::int32_t rank) const {
+    return ranks_[static_cast<std::size_t>(rank)].mode == Mode::free;
+  }
   bool all_finished() const;
   std::int32_t world_size() const { return program_->world_size; }
   const std::vector<std::string>& faults() const { return faults_; }
@@ -80,7 +84,7 @@ class SimulatedJob {
     std::map<std::uint64_t, std::uint64_t> targets;
     std::map<std::int32_t, std::uint64_t> expected;
     bool parked = false, released = false;
-    std::vector<wire::Message> outbox;
+    std::vector<relay::ShimFrame> outbox;
   };
 
   std::uint64_t begun(const Rank& rank, std::uint64_t gid) const;
@@ -90,7 +94,9 @@ class SimulatedJob {
   bool leave_collective(std::int32_t number);
   bool receive(std::int32_t number, const Operation& operation);
   bool drain(std::int32_t number);
-  std::vector<wire::Clock> clocks(const Rank& rank, std::int32_t number) const;
+  void quiesce(std::int32_t number, std::uint64_t generation);
+  void set_targets(std::int32_t number, const relay::ShimOrder& order);
+  std::vector<ckpt_clock> clocks(const Rank& rank, std::int32_t number) const;
   void fault(const std::string& text) { faults_.push_back(text); }
 
   const Program* program_;

@@ -5,7 +5,8 @@ restore_rounds.py --parts DIR --snapshot ckpt-snapshot-pid [--rounds N]
     [--delay S] [--fault STAGE] -- TRACEE [ARGUMENT...]
 
 The tracee prints "ready", "restarted N" after each restart and "good" at its
-end. {dir} in an argument becomes a fresh directory. With --fault the restorer
+end. {dir} in an argument becomes a fresh directory; DIR.taken-N tells
+that snapshot N was taken. With --fault the restorer
 is to die at that stage, and the next try, without it, is to succeed.
 Exit code 0: all rounds passed.
 """
@@ -87,6 +88,8 @@ def main():
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
                 if taken.returncode != 0:
                     raise RuntimeError(f"snapshot {number}: {taken.stdout}")
+                with open(f"{work}.taken-{number}", "w"):
+                    pass  # from now on a tracee may change what the restart must undo
                 if older:
                     os.unlink(older)
                 time.sleep(arguments.delay)

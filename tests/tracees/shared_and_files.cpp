@@ -1,6 +1,6 @@
 // tracee_shared_and_files DIRECTORY: shared memory of each kind, mapped files,
 // and open descriptors with their positions. What it writes after the snapshot
-// must be undone by the restart.
+// must be undone by the restart. DIRECTORY.taken-N tells it that snapshot N was taken.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -45,15 +45,16 @@ int open_descriptors() {
   return count;
 }
 
-// After the snapshot, until the process is killed: changes that must not last.
-void spoil_until_restarted(std::uint64_t* file, std::uint64_t* named, int append, int number) {
+// From the snapshot (`taken` names a file that tells of it) until the process is
+// killed: changes that must not last.
+void spoil_until_restarted(std::uint64_t* file, std::uint64_t* named, int append,
+                           const std::string& taken, int number) {
   const long pid = syscall(SYS_getpid);
-  const long start = now_ms();
   for (;;) {
     // In this order: a restart between the two must not end in a change.
-    const long time = now_ms();
+    const bool after_snapshot = access(taken.c_str(), F_OK) == 0;
     if (syscall(SYS_getpid) != pid) break;
-    if (time < start + 400) continue;  // the snapshot is taken in the meantime
+    if (!after_snapshot) continue;
     file[kSize / 8 - 1] = 1;
     named[kSize / 8 - 1] = 1;
     if (lseek(append, 0, SEEK_END) < 4096) EXPECT(write(append, "lost\n", 5) == 5);
@@ -116,7 +117,7 @@ int main(int argc, char** argv) {
   std::printf("ready\n");
   std::fflush(stdout);
   for (int i = 1; i <= restarts_wanted(); ++i) {
-    spoil_until_restarted(file, named, append, i);
+    spoil_until_restarted(file, named, append, directory + ".taken-" + std::to_string(i), i);
     check(file, 1);
     check(named, 2);
     EXPECT(lseek(append, 0, SEEK_END) == 6);

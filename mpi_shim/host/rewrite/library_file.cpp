@@ -32,8 +32,8 @@ Status LibraryFile::read_headers() {
   };
   if (!inside(header.e_phoff, header.e_phnum * sizeof(Elf64_Phdr)) ||
       !inside(header.e_shoff, header.e_shnum * sizeof(Elf64_Shdr)) || header.e_shnum == 0 ||
-      header.e_shstrndx >= header.e_shnum) {
-    return fail("read", path_, "no section headers, or they lie outside the file");
+      header.e_phnum == 0 || header.e_shstrndx >= header.e_shnum) {
+    return fail("read", path_, "no program or section headers, or they lie outside the file");
   }
   segments_.resize(header.e_phnum);
   std::memcpy(segments_.data(), bytes_.data() + header.e_phoff,

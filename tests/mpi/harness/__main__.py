@@ -17,7 +17,10 @@ import cases_failures
 import cases_image
 import cases_native
 import cases_programs
+import cases_restarts
 import cases_scenarios
+import cases_storage
+import cases_user
 import processes
 import settings
 
@@ -38,7 +41,7 @@ def main():
     build = settings.find_build(options.build)
     tier = "all" if options.all else "quick" if options.quick else "fair"
     for module in (cases_native, cases_programs, cases_scenarios, cases_adversary, cases_failures,
-                   cases_image):
+                   cases_image, cases_restarts, cases_storage, cases_user):
         module.register(build, tier)
     if options.list:
         for name, _ in cases.selected(options.cases, tier):

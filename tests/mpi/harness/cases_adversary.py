@@ -11,11 +11,12 @@ from settings import TRANSPORTS
 
 
 class Traffic:
-    def __init__(self, running, transport, ranks=4, messages=400, user=None):
+    def __init__(self, running, transport, ranks=4, messages=400, user=None,
+                 options=("--keep", "3")):
         self.running = running
         self.stop = os.path.join(running.dir, "stop")
         self.job = Job(running, [running.build.program("adversary"), "0", str(messages)], ranks,
-                       transport, {"ADVERSARY_STOP": self.stop}, options=["--keep", "3"], user=user)
+                       transport, {"ADVERSARY_STOP": self.stop}, options=options, user=user)
         self.rng = random.Random(f"{running.seed}/{running.name}")
         self.messages = messages
         self.job.start()

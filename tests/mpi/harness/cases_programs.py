@@ -133,6 +133,8 @@ def ten_restarts(running):
         job.kill()
         job.restart()
         job.wait_ready()
+        wait_until(lambda: "restart: complete after" in job.current.err, 20,
+                   "restart's word that it is complete")
     with open(stop, "w"):
         pass
     job.wait(120)

@@ -42,6 +42,7 @@ class Job:
             self.env.update(HOME=self.dir, USER="nobody", LOGNAME="nobody")
             self.give(self.dir)
         self.children, self.starts = [], 0
+        self.timeout = "40s"
         self.current = None
         case.jobs.append(self)
 
@@ -51,6 +52,10 @@ class Job:
                 os.chown(name, ORDINARY_USER, ORDINARY_USER)
 
     # -- commands ---------------------------------------------------------
+
+    def line(self):
+        """The mpirun line of a first start."""
+        return mpirun_line(self.ranks, self.transport, self.program, self.common)
 
     def _spawn(self, command, label):
         if self.user:
@@ -71,8 +76,7 @@ class Job:
         return child
 
     def native_begin(self):
-        self.current = self._spawn(
-            mpirun_line(self.ranks, self.transport, self.program, self.common), "native")
+        self.current = self._spawn(self.line(), "native")
         return self.current
 
     def native(self, deadline_s=300):
@@ -85,10 +89,9 @@ class Job:
 
     def start(self):
         self.starts += 1
-        line = mpirun_line(self.ranks, self.transport, self.program, self.common)
         self.current = self._spawn([self.build.ckpt_coord, "run", "--job", self.name, "--dir",
-                                    self.base, "--timeout", "40s", *self.options,
-                                    "--", *line], f"start{self.starts}")
+                                    self.base, "--timeout", self.timeout, *self.options,
+                                    "--", *self.line()], f"start{self.starts}")
         return self
 
     def restart(self, transport=None, generation=None, more=()):
@@ -205,13 +208,15 @@ class Job:
                 found.append(pid)
         return sorted(found)
 
-    def memory_kib(self):
-        """Proportional set size of all ranks."""
+    def memory_kib(self, fields=("Pss",)):
+        """Of all ranks: the proportional set size, or other fields of smaps_rollup."""
         total = 0
         for pid in self.pids_of("rank"):
             try:
                 with open(f"/proc/{pid}/smaps_rollup") as f:
-                    total += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M).group(1))
+                    text = f.read()
+                total += sum(int(re.search(rf"^{field}:\s+(\d+)", text, re.M).group(1))
+                             for field in fields)
             except (OSError, AttributeError):
                 pass
         return total

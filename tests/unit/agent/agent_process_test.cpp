@@ -1,12 +1,12 @@
 // The real ckpt-agent between a coordinator played by the test and ranks played
 // by tracee_mini_shim: real ptrace, real generation files.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/write.hpp>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +16,8 @@
 #include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
 #include "format/image/generation_reader.hpp"
-#include "format/posix/unique_fd.hpp"
+#include "format/tls/stream.hpp"
+#include "format/wire/coordinator_file.hpp"
 #include "format/wire/messages.hpp"
 #include "tests/unit/agent/child_program.hpp"
 
@@ -28,37 +29,32 @@ constexpr int kPatienceMs = 20'000;
 
 class Coordinator {
  public:
-  Coordinator() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size);
-    ::listen(listener_.get(), 4);
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-  }
+  Coordinator()
+      : key_(tls::JobKey::make().value()),
+        context_(tls::make_stream_context(tls::Role::coordinator, key_).value()),
+        listener_(io_, {boost::asio::ip::address_v4::loopback(), 0}) {}
   void announce(const std::string& directory) const {
     const std::string path = directory + "/coordinator.json", fresh = path + ".new";
-    std::ofstream(fresh) << R"({"host":"127.0.0.1","port":)" << port_
-                         << R"(,"pid":1,"secret":"s3cret"})";
+    std::ofstream(fresh) << wire::coordinator_file_text(
+        {"127.0.0.1", listener_.local_endpoint().port(), 1, key_.text()});
     ::chmod(fresh.c_str(), 0600);
     std::filesystem::rename(fresh, path);
   }
   void accept() {
-    pollfd ready{listener_.get(), POLLIN, 0};
+    pollfd ready{listener_.native_handle(), POLLIN, 0};
     ASSERT_EQ(::poll(&ready, 1, kPatienceMs), 1);
-    agent_.reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    agent_ = std::make_unique<tls::Stream>(listener_.accept(), context_);
+    const timeval patience{kPatienceMs / 1000, 0};
+    ASSERT_EQ(::setsockopt(agent_->lowest_layer().native_handle(), SOL_SOCKET, SO_RCVTIMEO,
+                           &patience, sizeof patience), 0);
+    agent_->handshake(boost::asio::ssl::stream_base::server);
     reader_ = wire::FrameReader();
-    const auto hello = receive<wire::AgentHello>();
-    EXPECT_EQ(hello.secret, "s3cret");
+    EXPECT_EQ(receive<wire::AgentHello>().version, wire::kProtocolVersion);
     say(wire::AgentWelcome{wire::kProtocolVersion, 0, 1});
   }
   void hang_up() { agent_.reset(); }
   void say(const wire::Message& message) {
-    const auto bytes = wire::encode(message).value();
-    ASSERT_EQ(::write(agent_.get(), bytes.data(), bytes.size()),
-              static_cast<ssize_t>(bytes.size()));
+    boost::asio::write(*agent_, boost::asio::buffer(wire::encode(message).value()));
   }
   // The next message of this kind; others (FlushProgress ...) are passed over.
   template <typename T>
@@ -70,19 +66,21 @@ class Coordinator {
         if (auto* found = std::get_if<T>(&**next)) return std::move(*found);
         continue;
       }
-      pollfd ready{agent_.get(), POLLIN, 0};
       std::uint8_t bytes[4096];
-      if (::poll(&ready, 1, kPatienceMs) != 1) break;
-      const ssize_t got = ::read(agent_.get(), bytes, sizeof bytes);
-      if (got <= 0) break;
-      reader_.append({bytes, static_cast<std::size_t>(got)});
+      boost::system::error_code error;
+      const std::size_t got = agent_->read_some(boost::asio::buffer(bytes), error);
+      if (error) break;
+      reader_.append({bytes, got});
     }
     throw std::runtime_error(std::string("no ") + T::kName);  // ends the test
   }
 
  private:
-  UniqueFd listener_, agent_;
-  std::uint16_t port_ = 0;
+  tls::JobKey key_;
+  boost::asio::io_context io_;
+  boost::asio::ssl::context context_;
+  boost::asio::ip::tcp::acceptor listener_;
+  std::unique_ptr<tls::Stream> agent_;
   wire::FrameReader reader_;
 };
 
@@ -97,8 +95,7 @@ struct AgentProcess : testing::Test {
     directory = ::mkdtemp(name);
     coordinator.announce(directory);
     agent = std::make_unique<ChildProgram>(
-        std::vector<std::string>{CKPT_AGENT, "--job-dir", directory, "--socket", socket_path(),
-                                 "--parent-pid", std::to_string(::getpid())});
+        std::vector<std::string>{CKPT_AGENT, "--job-dir", directory, "--socket", socket_path()});
     coordinator.accept();
   }
   void TearDown() override {
@@ -115,19 +112,18 @@ struct AgentProcess : testing::Test {
                                      std::to_string(count)};
       if (rank == count - 1 && !last_option.empty()) words.push_back(last_option);
       ranks.push_back(std::make_unique<ChildProgram>(words));
-      EXPECT_EQ(coordinator.receive<wire::RankJoined>().rank, rank);
+      EXPECT_EQ(coordinator.receive<wire::RanksJoined>().ranks.at(0).rank, rank);
     }
   }
   void cut(int count) {
     coordinator.say(wire::Quiesce{7});
-    EXPECT_EQ(coordinator.receive<wire::Clocks>().ranks.size(), static_cast<std::size_t>(count));
+    EXPECT_EQ(coordinator.receive<wire::Clocks>().ranks.at(0).count, static_cast<unsigned>(count));
     coordinator.say(wire::Targets{7, 1, {}});
-    for (int i = 0; i < count; ++i) EXPECT_EQ(coordinator.receive<wire::Level>().version, 1u);
+    EXPECT_EQ(coordinator.receive<wire::Level>().version, 1u);
     coordinator.say(wire::Cut{7});
-    EXPECT_EQ(coordinator.receive<wire::Sent>().ranks.size(), static_cast<std::size_t>(count));
-    coordinator.say(wire::Drain{7, {}});
-    for (int i = 0; i < count; ++i)
-      EXPECT_EQ(coordinator.receive<wire::Drained>().logged_bytes, 200u);
+    EXPECT_EQ(coordinator.receive<wire::Sent>().more, 0);
+    coordinator.say(wire::Drain{7, 0, {}});
+    EXPECT_EQ(coordinator.receive<wire::Drained>().logged_bytes, 200u * static_cast<unsigned>(count));
   }
   wire::Snapshot snapshot_order(int count) const {
     wire::Snapshot order;
@@ -193,7 +189,7 @@ TEST_F(AgentProcess, RefusesByNameBeforeAnythingIsWritten) {
   EXPECT_FALSE(std::filesystem::exists(partial()));
   coordinator.say(wire::Aborted{7, "refused"});
   coordinator.say(wire::Quiesce{8});
-  EXPECT_EQ(coordinator.receive<wire::Clocks>().ranks.size(), 2u);
+  EXPECT_EQ(coordinator.receive<wire::Clocks>().ranks.at(0).count, 2u);
   for (const auto& rank : ranks) expect_untouched(*rank);
 }
 
@@ -220,7 +216,7 @@ TEST_F(AgentProcess, AnAbortAfterTheFlushRemovesThePartialFile) {
 TEST_F(AgentProcess, ReportsAKilledRank) {
   start_ranks(2);
   ranks[1]->kill(SIGKILL);
-  EXPECT_EQ(coordinator.receive<wire::RankGone>().rank, 1);
+  EXPECT_EQ(coordinator.receive<wire::RanksGone>().ranks.at(0).rank, 1);
 }
 
 TEST_F(AgentProcess, ComesBackToACoordinatorThatWasLost) {
@@ -228,7 +224,7 @@ TEST_F(AgentProcess, ComesBackToACoordinatorThatWasLost) {
   cut(1);
   coordinator.hang_up();
   coordinator.accept();
-  EXPECT_EQ(coordinator.receive<wire::RankJoined>().rank, 0);
+  EXPECT_EQ(coordinator.receive<wire::RanksJoined>().ranks.at(0).rank, 0);
   coordinator.say(wire::Quiesce{8});
   EXPECT_EQ(coordinator.receive<wire::Clocks>().generation, 8u);
 }

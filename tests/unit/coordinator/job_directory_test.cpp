@@ -42,7 +42,15 @@ TEST_F(JobDirectoryTest, JobComesBackWithAnyBytes) {
   job.environment = {"A=\xff\xfe", "HEX=hex:", "hex:41=1"};
   job.cwd = "/w \xe9";
   job.world_size = 4;
-  job.options = {600, 3, 5000, "native"};
+  job.options = {.every_seconds = 600,
+                 .every_auto = true,
+                 .mtbf_seconds = 86400,
+                 .silence_ms = 9000,
+                 .max_restarts = 4,
+                 .spare_hosts = {"n3", "n4:2"},
+                 .keep = 3,
+                 .timeout_ms = 5000,
+                 .on_unsupported = "native"};
   ASSERT_TRUE(directory->write_job(job));
   const auto read = directory->read_job();
   ASSERT_TRUE(read) << read.error().message();
@@ -71,9 +79,13 @@ TEST_F(JobDirectoryTest, ABrokenJobFileNamesItself) {
 TEST_F(JobDirectoryTest, TheAddressIsForTheUserAlone) {
   const auto directory = JobDirectory::create(files, base + "/sim");
   EXPECT_EQ(directory->read_coordinator().error().code, ENOENT);
-  ASSERT_TRUE(directory->write_coordinator({"127.0.0.1", 4711, 12, "secret"}));
+  ASSERT_TRUE(directory->write_coordinator({"127.0.0.1", 4711, 12, "key"}));
   EXPECT_EQ(directory->read_coordinator()->port, 4711);
   ASSERT_EQ(::chmod(directory->file("coordinator.json").c_str(), 0644), 0);
+  EXPECT_EQ(directory->read_coordinator().error().code, EPERM);
+  ASSERT_EQ(::chmod(directory->file("coordinator.json").c_str(), 0600), 0);
+  std::filesystem::rename(directory->file("coordinator.json"), directory->file("elsewhere"));
+  std::filesystem::create_symlink("elsewhere", directory->file("coordinator.json"));
   EXPECT_EQ(directory->read_coordinator().error().code, EPERM);
   directory->remove_coordinator();
   EXPECT_FALSE(directory->read_coordinator());
@@ -93,12 +105,20 @@ TEST_F(JobDirectoryTest, ALockIsHeldOnce) {
   EXPECT_TRUE(directory->lock(JobDirectory::LockKind::coordinator));
 }
 
-TEST_F(JobDirectoryTest, SecretsDiffer) {
-  const auto a = make_secret(), b = make_secret();
-  EXPECT_EQ(a->size(), 64u);
-  EXPECT_FALSE(same_secret(*a, *b));
-  EXPECT_TRUE(same_secret(*a, *a));
-  EXPECT_FALSE(same_secret(*a, a->substr(1)));
+TEST(CoordinatorPlaces, LoopbackFirstAtHomeAndLastElsewhere) {
+  CoordinatorAddress address{"10.0.0.1", 4000, 7, "k", "n1", {"10.0.0.1", "fd00::1", "127.0.0.1"}};
+  using Places = std::vector<std::string>;
+  EXPECT_EQ(wire::places_to_try(address, "n1"), (Places{"127.0.0.1", "10.0.0.1", "fd00::1"}));
+  EXPECT_EQ(wire::places_to_try(address, "n2"), (Places{"10.0.0.1", "fd00::1", "127.0.0.1"}));
+  EXPECT_FALSE(wire::is_local_only(address));
+  const auto again = wire::parse_coordinator_file(wire::coordinator_file_text(address));
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->node, "n1");
+  EXPECT_EQ(again->addresses, address.addresses);
+  // Written by an older coordinator: one host.
+  CoordinatorAddress old{"127.0.0.1", 4000, 7, "k"};
+  EXPECT_EQ(wire::places_to_try(old, "n1"), Places{"127.0.0.1"});
+  EXPECT_TRUE(wire::is_local_only(old));
 }
 
 }  // namespace

@@ -31,6 +31,24 @@ TEST(Inject, AScriptIsTreatedTheSame) {
   EXPECT_EQ(list_of(*line), "LD_PRELOAD=/lib/shim.so;CKPT_JOB_DIR=/jobs/a");
 }
 
+TEST(Inject, SrunGetsThemForItsTasksAlone) {
+  const auto line = inject({"srun", "--mpi=pmix", "-n", "4", "./app", "--export=x"}, {}, kOurs);
+  EXPECT_EQ(line->arguments,
+            (Words{"srun", "--export=ALL,LD_PRELOAD=/lib/shim.so,CKPT_JOB_DIR=/jobs/a",
+                   "--mpi=pmix", "-n", "4", "./app", "--export=x"}));
+  EXPECT_EQ(list_of(*line), "(none)");
+}
+
+TEST(Inject, AnExportOfTheUsersStays) {
+  const Words environment = {"LD_PRELOAD=/lib/theirs.so", "SLURM_EXPORT_ENV=NONE"};
+  const auto given = inject({"srun", "-n", "4", "--export=A,B=1", "./app"}, environment, kOurs);
+  EXPECT_EQ(given->arguments[3],
+            "--export=A,B=1,LD_PRELOAD=/lib/shim.so:/lib/theirs.so,CKPT_JOB_DIR=/jobs/a");
+  const auto none = inject({"srun", "./app"}, {"SLURM_EXPORT_ENV=NONE"}, kOurs);
+  EXPECT_EQ(none->arguments[1], "--export=LD_PRELOAD=/lib/shim.so,CKPT_JOB_DIR=/jobs/a");
+  EXPECT_FALSE(inject({"srun", "./app"}, {}, {{"LD_PRELOAD", "/a"}, {"X", "1,2"}}));
+}
+
 TEST(Inject, AUsersListIsKept) {
   const auto line = inject({"mpirun", "./app"}, {"OMPI_MCA_mca_base_env_list=A=1;B"}, kOurs);
   EXPECT_EQ(list_of(*line), "A=1;B;LD_PRELOAD=/lib/shim.so;CKPT_JOB_DIR=/jobs/a");
@@ -49,6 +67,22 @@ TEST(Inject, BesideDashXOursAreDashXToo) {
             (Words{"mpirun", "-x", "LD_PRELOAD=/lib/shim.so", "-x", "CKPT_JOB_DIR=/jobs/a", "-x",
                    "A", "-n", "2", "./a", ":", "-x", "LD_PRELOAD=/lib/shim.so", "-x",
                    "CKPT_JOB_DIR=/jobs/a", "-n", "1", "./b"}));
+}
+
+TEST(ListBesideX, TheListBecomesOptions) {
+  const LaunchLine line = list_beside_x_options(
+      {{"mpirun", "-x", "A", "-n", "2", "./a"},
+       {"B=of the environment", "OMPI_MCA_mca_base_env_list=LD_PRELOAD=/lib/shim.so;B"}});
+  EXPECT_EQ(line.arguments, (Words{"mpirun", "-x", "LD_PRELOAD=/lib/shim.so", "-x",
+                                   "B=of the environment", "-x", "A", "-n", "2", "./a"}));
+  EXPECT_EQ(line.environment, Words{"B=of the environment"});
+}
+
+TEST(ListBesideX, ALineWithoutXStaysAsItIs) {
+  const LaunchLine line{{"mpirun", "-n", "2", "./a"}, {"OMPI_MCA_mca_base_env_list=A=1"}};
+  const LaunchLine same = list_beside_x_options(line);
+  EXPECT_EQ(same.arguments, line.arguments);
+  EXPECT_EQ(same.environment, line.environment);
 }
 
 TEST(Inject, AUsersPreloadStaysBehindTheShim) {

@@ -18,9 +18,12 @@ class SessionFsmTest : public ::testing::Test {
   void SetUp() override { session.agent_joined(1, "one", 100); }
   std::vector<SessionNews> join(std::int32_t rank, std::int32_t size = 3, std::uint32_t agent = 1,
                                 bool rebuilding = false) {
-    return session.step(agent, wire::RankJoined{rank, size, 200 + rank, rebuilding ? 1u : 0u,
-                                                rebuilding ? 4u : 0u,
-                                                static_cast<std::uint8_t>(rebuilding)});
+    return session.step(
+        agent, wire::RanksJoined{{{rank, size, 200 + rank, rebuilding ? 1u : 0u,
+                                   rebuilding ? 4u : 0u, static_cast<std::uint8_t>(rebuilding)}}});
+  }
+  std::vector<SessionNews> rebuilt(std::int32_t rank) {
+    return session.step(1, wire::Rebuilt{{{rank, 1, 1}}, 4});
   }
   SessionFsm session;
 };
@@ -54,17 +57,17 @@ TEST_F(SessionFsmTest, ParticipantsAreByAgent) {
 
 TEST_F(SessionFsmTest, FinalizingBlocks) {
   join(0, 1);
-  session.step(1, wire::Finalizing{0});
+  session.step(1, wire::Finalizing{{{0, 1, 1}}});
   EXPECT_EQ(session.blocked_by(), "in MPI_Finalize: rank 0");
 }
 
 TEST_F(SessionFsmTest, ARestartIsCompleteWhenAllHaveRebuilt) {
   for (std::int32_t rank = 0; rank < 3; ++rank) join(rank, 3, 1, true);
   EXPECT_EQ(session.blocked_by(), "not yet rebuilt after the restart: rank 0-2");
-  EXPECT_TRUE(session.step(1, wire::Rebuilt{0, 4}).empty());
-  EXPECT_TRUE(session.step(1, wire::Rebuilt{0, 4}).empty());
-  session.step(1, wire::Rebuilt{2, 4});
-  const auto news = session.step(1, wire::Rebuilt{1, 4});
+  EXPECT_TRUE(rebuilt(0).empty());
+  EXPECT_TRUE(rebuilt(0).empty());
+  rebuilt(2);
+  const auto news = rebuilt(1);
   EXPECT_TRUE(has<RestartComplete>(news));
   EXPECT_TRUE(has<AllPresent>(news));
   EXPECT_EQ(session.restarted_from(), 4u);
@@ -72,7 +75,7 @@ TEST_F(SessionFsmTest, ARestartIsCompleteWhenAllHaveRebuilt) {
 
 TEST_F(SessionFsmTest, ANewAgentNeedNotKnowThatARankHasRebuilt) {
   join(0, 1, 1, true);
-  session.step(1, wire::Rebuilt{0, 4});
+  rebuilt(0);
   session.agent_lost(1, "died");
   session.agent_joined(2, "one", 101);
   EXPECT_TRUE(has<AllPresent>(join(0, 1, 2, true)));
@@ -86,7 +89,7 @@ TEST_F(SessionFsmTest, ALostAgentTakesItsRanksAlong) {
   join(2);
   const auto news = session.agent_lost(2, "closed its connection");
   ASSERT_EQ(news.size(), 1u);
-  EXPECT_EQ(std::get<RankDeparted>(news[0]).rank, 1);
+  EXPECT_EQ(std::get<RanksDeparted>(news[0]).ranks, std::vector<std::int32_t>{1});
   session.agent_joined(3, "two", 102);
   EXPECT_TRUE(has<AllPresent>(join(1, 3, 3)));
 }
@@ -107,9 +110,23 @@ TEST_F(SessionFsmTest, RanksOfAnotherWorldAreKeptOut) {
   EXPECT_TRUE(has<RankRejected>(join(2, 2)));
 }
 
+TEST_F(SessionFsmTest, AWorldTooBigToBeTrueCostsNoMemory) {
+  EXPECT_TRUE(has<RankRejected>(join(0, 2'000'000'000)));
+}
+
+TEST_F(SessionFsmTest, RanksThatGoTogetherAreOnePieceOfNews) {
+  for (std::int32_t rank = 0; rank < 3; ++rank) join(rank);
+  const auto news = session.step(
+      1, wire::RanksGone{{{2, "killed"}, {0, "killed"}, {1, "exited with 1"}, {7, "killed"}}});
+  ASSERT_EQ(news.size(), 2u);
+  EXPECT_EQ(std::get<RanksDeparted>(news[0]).ranks, (std::vector<std::int32_t>{0, 2}));
+  EXPECT_EQ(std::get<RanksDeparted>(news[1]).description, "exited with 1");
+  EXPECT_EQ(session.ranks_present(), 0u);
+}
+
 TEST_F(SessionFsmTest, ASecondMpirunMayFollowTheFirst) {
   join(0, 1);
-  session.step(1, wire::RankGone{0, "exited with 0"});
+  session.step(1, wire::RanksGone{{{0, "exited with 0"}}});
   EXPECT_TRUE(has<AllPresent>([&] {
     join(0, 2);
     return join(1, 2);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "format/image/generation_directory.hpp"
+#include "tests/fakes/delayed_file_system.hpp"
 #include "tests/unit/format_image/sample_generation.hpp"
 
 namespace ckpt::image {
@@ -239,6 +240,17 @@ TEST(Generation, CommitNeverReplaces) {
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, EEXIST);
   EXPECT_EQ(sample::read_bytes(path), first);
+}
+
+// The agent of another node has made it; this one's caches do not know yet.
+TEST(Generation, CommitWaitsForAFileThatIsSeenLate) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "gen-000001.h5";
+  ASSERT_TRUE(sample::write(linux_file_system(), partial_path(path), sample::job(1, 1), 1));
+  fakes::DelayedFileSystem late(linux_file_system(), 4);
+  const auto committed = commit_generation(late, partial_path(path), path);
+  ASSERT_TRUE(committed) << committed.error().message();
+  EXPECT_TRUE(GenerationReader::open(path));
 }
 
 TEST(Generation, NodesAreLinked) {

@@ -1,14 +1,19 @@
 // One event, one line.
 #include "format/log/event_log.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+
+#include <csignal>
 
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <thread>
 #include <vector>
+
+#include "format/posix/unique_fd.hpp"
 
 namespace ckpt {
 namespace {
@@ -99,6 +104,28 @@ TEST_F(EventLogTest, LinesOfManyThreadsStayWhole) {
   const auto found = lines();
   EXPECT_EQ(found.size(), 1600u);
   for (const auto& line : found) EXPECT_TRUE(std::regex_match(line, shape)) << line;
+}
+
+// A pipe that nobody reads stands for storage that hangs.
+TEST_F(EventLogTest, InTheBackgroundNothingHoldsUpWhoLogs) {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto slow = options();
+  slow.path = directory_ + "/pipe";
+  slow.background = true;
+  ASSERT_EQ(::mkfifo(slow.path.c_str(), 0600), 0);
+  const UniqueFd reader(::open(slow.path.c_str(), O_RDONLY | O_NONBLOCK));
+  std::string text(4000, 'x');
+  {
+    auto log = EventLog::open(slow);
+    ASSERT_TRUE(log);
+    for (int i = 0; i < 12'000; ++i) log->info("tick", {{"text", text}});
+    EXPECT_GT(log->lost_lines(), 0u);
+  }  // waits for a while, then leaves it behind
+  auto quick = options();
+  quick.background = true;
+  { EventLog::open(quick)->info("last"); }
+  ASSERT_FALSE(lines().empty());
+  EXPECT_NE(lines().back().find("event=last"), std::string::npos);
 }
 
 TEST_F(EventLogTest, AFullDiskIsCountedAndNothingElse) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "format/posix/file_system.hpp"
@@ -67,6 +68,23 @@ TEST_F(LinuxFileSystemTest, FullDisk) {
   const auto written = (*full)->pwrite("x", 1, 0);
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().message(), "pwrite /dev/full: No space left on device");
+}
+
+// Whether the file system can do it or not: what cannot go directly goes otherwise.
+TEST_F(LinuxFileSystemTest, DirectTransfersAreAWish) {
+  const auto file = files_.open(*this / "direct", O_RDWR | O_CREAT | O_DIRECT);
+  ASSERT_TRUE(file) << file.error().message();
+  alignas(4096) static char bytes[3 * 4096];
+  std::memset(bytes, 'a', sizeof bytes);
+  ASSERT_TRUE((*file)->pwrite(bytes, 2 * 4096, 4096));
+  ASSERT_TRUE((*file)->pwrite(bytes + 1, 100, 5)) << "not aligned";
+  ASSERT_TRUE((*file)->pwrite(bytes, 4096, 3 * 4096));
+  std::string expected(4 * 4096, 'a');
+  expected.replace(0, 5, 5, '\0').replace(105, 4096 - 105, 4096 - 105, '\0');
+  std::string found(expected.size() + 1, 'x');
+  ASSERT_EQ(*(*file)->pread(found.data(), found.size(), 0), expected.size());
+  found.pop_back();
+  EXPECT_EQ(found, expected);
 }
 
 TEST_F(LinuxFileSystemTest, DirectoriesAreListedSorted) {

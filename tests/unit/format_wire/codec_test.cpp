@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "format/wire/messages.hpp"
+#include "format/wire/rank_runs.hpp"
 
 namespace ckpt::wire {
 namespace {
@@ -17,9 +18,9 @@ std::vector<Message> samples() {
 #define CKPT_MESSAGE_END(Name)
 #define CKPT_FIELD(type, name, meaning)
 #include "format/wire/messages.def"
-  all.emplace_back(Clocks{7, {0, 1, 5}, {{1, 100, 3, 3}, {~0ull, 1, 2, 1}}});
-  all.emplace_back(Sent{9, {-1, 2147483647}, {{0, 1, 12}, {1, 0, 1ull << 60}}});
-  all.emplace_back(HoldUpAnswer{3, 8, {{4, 4, 1, 0, 12, "MPI_Recv"}}});
+  all.emplace_back(Clocks{7, {{0, 3, 1}, {5, 1, 1}}, {{1, 100, 3, 3}, {~0ull, 1, 2, 1}}});
+  all.emplace_back(Sent{9, 1, {{0, 1, 12}, {1, 0, ~0ull}, {2147483647, -2147483647 - 1, 1}, {-1, 2147483647, 0}}});
+  all.emplace_back(HoldUpAnswer{3, 8, 2, 1, {{4, 4, 1, 0, 12, "MPI_Recv"}}});
   Snapshot snapshot;
   snapshot.generation = 12;
   snapshot.partial_path = "/scratch/a b/gen-000012.h5.partial";
@@ -64,8 +65,9 @@ TEST(Codec, ArrivesByteByByte) {
 }
 
 TEST(Codec, LittleEndianLayoutIsFixed) {
-  const auto frame = *encode(Rebuilt{258, 1});
-  const std::vector<std::uint8_t> expected = {14, 0, 0, 0, 6, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+  const auto frame = *encode(Level{258, 1});
+  const std::vector<std::uint8_t> expected = {18, 0, 0, 0, 19, 0, 2, 1, 0, 0, 0, 0,
+                                              0,  0, 1, 0, 0,  0, 0, 0, 0, 0};
   EXPECT_EQ(frame, expected);
 }
 
@@ -87,11 +89,75 @@ TEST(Codec, BytesLeftOverAreAnError) {
 }
 
 TEST(Codec, ALyingCountAllocatesNothing) {
-  // Level with 2^32-1 ranks announced and none there.
-  std::vector<std::uint8_t> body = {19, 0};
-  body.resize(2 + 16, 0);
+  // Clocks with 2^32-1 runs announced and none there.
+  std::vector<std::uint8_t> body = {17, 0};
+  body.resize(2 + 8, 0);
   body.insert(body.end(), 4, 0xff);
   EXPECT_FALSE(decode(body));
+}
+
+TEST(ChannelList, TakesFewBytesAndGivesThemBackInOrder) {
+  ChannelList list;
+  std::vector<Channel> given;
+  for (std::int32_t destination = 500'000; destination < 500'128; ++destination) {
+    for (std::int32_t near = 1; near <= 4; ++near) {
+      given.push_back({destination - 129 + near, destination, 1000u + static_cast<unsigned>(near)});
+      list.add(given.back());
+    }
+  }
+  EXPECT_LE(list.packed().size(), 5 * given.size());
+  std::vector<Channel> found;
+  list.for_each([&](const Channel& channel) { found.push_back(channel); });
+  EXPECT_EQ(found, given);
+  const auto again = ChannelList::unpack(list.size(), list.packed());
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(*again == list);
+}
+
+TEST(ChannelList, RefusesWhatCannotBeWalked) {
+  const ChannelList one{{3, 5, 300}};
+  EXPECT_FALSE(ChannelList::unpack(2, one.packed())) << "announces more than there is";
+  EXPECT_FALSE(ChannelList::unpack(0, one.packed())) << "bytes left over";
+  EXPECT_FALSE(ChannelList::unpack(1, one.packed().first(2)));
+  const std::vector<std::uint8_t> endless(40, 0xff);
+  EXPECT_FALSE(ChannelList::unpack(1, endless));
+  // From 2^31 - 1 one step further.
+  const std::vector<std::uint8_t> beyond = {0xfe, 0xff, 0xff, 0xff, 0x0f, 0, 1, 2, 0, 1};
+  EXPECT_TRUE(ChannelList::unpack(1, std::span(beyond).first(7)));
+  EXPECT_FALSE(ChannelList::unpack(2, beyond));
+}
+
+TEST(RankRuns, AreFewForTheUsualPlacements) {
+  std::vector<std::int32_t> block, robin;
+  for (std::int32_t i = 0; i < 128; ++i) {
+    block.push_back(1280 + i);
+    robin.push_back(3 + 4096 * i);
+  }
+  EXPECT_EQ(to_runs(block), (std::vector<RankRun>{{1280, 128, 1}}));
+  EXPECT_EQ(to_runs(robin), (std::vector<RankRun>{{3, 128, 4096}}));
+  EXPECT_TRUE(to_runs({}).empty());
+}
+
+TEST(RankRuns, ComeBackAsTheyWere) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::int32_t> ranks;
+    for (std::int32_t rank = 0; rank < 60; ++rank) {
+      if (random() % 3 != 0) ranks.push_back(rank);
+    }
+    EXPECT_EQ(expand(to_runs(ranks), 60), ranks);
+  }
+}
+
+TEST(RankRuns, ThatMakeNoSenseAreRefusedBeforeTheyCostMemory) {
+  EXPECT_FALSE(expand({{0, ~0u, 1}}, 64));
+  EXPECT_FALSE(expand({{0, ~0u, ~0u}}, 64));
+  EXPECT_FALSE(expand({{0, 0, 1}}, 64));
+  EXPECT_FALSE(expand({{0, 2, 0}}, 64));
+  EXPECT_FALSE(expand({{-1, 2, 1}}, 64));
+  EXPECT_FALSE(expand({{64, 1, 1}}, 64));
+  EXPECT_FALSE(expand({{4, 4, 1}, {7, 1, 1}}, 64)) << "a rank twice";
+  EXPECT_TRUE(expand({{60, 4, 1}}, 64));
 }
 
 TEST(Codec, NothingIsNotAMessage) { EXPECT_FALSE(encode(Message())); }

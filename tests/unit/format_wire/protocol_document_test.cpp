@@ -15,7 +15,7 @@ constexpr const char* kEnd = "<!-- messages.def ends -->\n";
 std::string plain_type(std::string type) {
   const std::pair<const char*, const char*> names[] = {
       {"std::vector<", "list of "}, {">", ""}, {"std::uint", "u"}, {"std::int", "i"},
-      {"std::string", "string"},    {"_t", ""}};
+      {"std::string", "string"},    {"_t", ""},        {"ChannelList", "channels"}};
   for (const auto& [from, to] : names) {
     for (std::size_t at; (at = type.find(from)) != std::string::npos;) {
       type.replace(at, std::string(from).size(), to);

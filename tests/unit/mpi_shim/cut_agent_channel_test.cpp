@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -105,6 +106,23 @@ TEST_F(AgentChannelTest, AnAgentThatWentIsAnError) {
   EXPECT_FALSE(channel_.receive());
   EXPECT_FALSE(channel_.connected());
   EXPECT_FALSE(channel_.send(CKPT_FRAME_FINALIZING, nullptr, 0));
+}
+
+TEST_F(AgentChannelTest, ItsDirectoryIsOurs) {
+  AgentChannel other;
+  ASSERT_EQ(chmod(folder_.c_str(), 0770), 0);
+  EXPECT_EQ(other.connect(path_, kLowest).error().code, EPERM);
+  ASSERT_EQ(chmod(folder_.c_str(), 0700), 0);
+  const std::string link = folder_ + ".link";
+  ASSERT_EQ(symlink(folder_.c_str(), link.c_str()), 0);
+  EXPECT_EQ(other.connect(link + "/agent.sock", kLowest).error().code, EPERM);
+  unlink(link.c_str());
+  if (geteuid() == 0) {  // as if another user had made it
+    ASSERT_EQ(chown(folder_.c_str(), 65533, 65533), 0);
+    EXPECT_EQ(other.connect(path_, kLowest).error().code, EPERM);
+    ASSERT_EQ(chown(folder_.c_str(), 0, 0), 0);
+  }
+  EXPECT_TRUE(other.connect(path_, kLowest));
 }
 
 TEST(AgentChannel, NobodyListening) {

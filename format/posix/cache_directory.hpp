@@ -1,0 +1,40 @@
+// Where this node keeps the rewritten copies of the MPI library's parts.
+//
+// Purpose: a directory of the node, not a shared one: copies are named by what
+//   the node's own file system says of a library, and a thousand nodes need not
+//   meet in one home directory. $CKPT_CACHE_DIR overrides. (A header alone: the
+//   shim links nothing of format/.)
+// Ownership: nothing is kept. Threads: any; reads the environment.
+// Errors: none: where no place is good the first is returned, and whoever opens it
+//   says why it is not.
+// Source: ARCHITECTURE.md "Agents"; statvfs(3) ST_NOEXEC.
+#pragma once
+
+#include <sys/statvfs.h>
+
+#include <cstdlib>
+#include <vector>
+
+#include "format/posix/private_directory.hpp"
+
+namespace ckpt {
+
+inline std::string cache_directory() {
+  if (const char* given = std::getenv("CKPT_CACHE_DIR"); given && *given) return given;
+  const std::string own = "ckpt-coord-" + std::to_string(::geteuid());
+  std::vector<std::string> places = {"/var/tmp/" + own};
+  if (const char* home = std::getenv("HOME"); home && *home == '/') {
+    ::mkdir((std::string(home) + "/.cache").c_str(), 0700);  // there, as a rule
+    places.push_back(std::string(home) + "/.cache/ckpt-coord");
+  }
+  places.push_back("/tmp/" + own);
+  for (const std::string& place : places) {
+    struct statvfs mount {};
+    if (make_private_directory(place) && ::statvfs(place.c_str(), &mount) == 0 &&
+        (mount.f_flag & (ST_NOEXEC | ST_RDONLY)) == 0)
+      return place;
+  }
+  return places.front();
+}
+
+}  // namespace ckpt
