@@ -210,6 +210,8 @@ class Cluster:
     def cut(self, node):
         """No packet reaches or leaves the node; its own carrier stays up."""
         self._known(node)
+        if not self.is_up(node):
+            raise ClusterError(f"{node} is not up")
         channel.mark_cut(self.files.sockets, node, True)
         self._wire(node, "nomaster")
 
