@@ -79,6 +79,16 @@ Result<std::string> ask_slurm(const std::string& job_id, std::chrono::millisecon
   return output_of({"scontrol", "--oneliner", "show", "job", job_id}, patience);
 }
 
+bool may_be_requeued(std::string_view text) {
+  return slurm_field(text, "Requeue") == "1" && slurm_field(text, "BatchFlag").value_or("0") != "0";
+}
+
+Status requeue(const std::string& job_id, std::chrono::milliseconds patience) {
+  const auto done = output_of({"scontrol", "requeue", job_id}, patience);
+  if (!done) return tl::unexpected(done.error());
+  return {};
+}
+
 std::string shell_word(const std::string& word) {
   std::string quoted = "'";
   for (const char each : word) {

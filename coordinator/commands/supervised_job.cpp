@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "coordinator/batch_system/slurm_job.hpp"
 #include "coordinator/job_directory/incarnation_file.hpp"
 #include "coordinator/launch/host_plan.hpp"
 #include "format/image/generation_directory.hpp"
@@ -84,7 +85,7 @@ class Supervision {
       return tl::unexpected(complain(Exit::cannot_write, written.error()));
     }
     Start start{start_.job, start_.command, {start_.image, how_.accept_changed_files},
-                incarnation_};
+                incarnation_, slurm_.has_value() || start_.job.options.max_restarts > 0};
     if (start_.generation != 0) {
       start.job.environment = restart_environment(start_.job.environment, own_environment());
     }
@@ -114,7 +115,8 @@ class Supervision {
 
   void avoid_failed_nodes(Start& start) {
     HostRequest request{start.command, start.job.environment, fsm_.lost_nodes(),
-                        start.job.options.spare_hosts, how_.directory.file(kHostFile)};
+                        start.job.options.spare_hosts, how_.directory.file(kHostFile),
+                        start.job.world_size};
     const auto plan = avoid_hosts(request, [&](const std::string& path) {
       const bool absolute = !path.empty() && path.front() == '/';
       return read_whole(context_.files, absolute ? path : start.job.cwd + "/" + path);
@@ -139,6 +141,7 @@ class Supervision {
         if (!marked) tell(marked.error().message());
       } else if (const auto* finish = std::get_if<Finish>(&action)) {
         for (const std::string& line : finish->report) tell(line);
+        if (finish->node_lost && status_ != 0) hand_back_to_slurm();
         if (finish->gave_up) return static_cast<int>(Exit::gave_up);
         if (status_ != 0 && !damage_.empty()) return complain(Exit::bad_image, damage_);
         return status_;
@@ -147,6 +150,19 @@ class Supervision {
       }
     }
     return std::nullopt;
+  }
+
+  // Slurm requeues a job whose node it finds down, but that takes it minutes: the
+  // batch script would have ended by then, and the job with it.
+  void hand_back_to_slurm() {
+    constexpr std::chrono::seconds kPatience{20};
+    const auto good = generations_.usable();
+    if (!slurm_ || !good || good->empty()) return;
+    const auto text = ask_slurm(slurm_->id, kPatience);
+    if (!text || !may_be_requeued(*text)) return;
+    tell("a node was lost: job " + slurm_->id + " is requeued, to go on from generation " +
+         std::to_string(good->front()));
+    if (Status done = requeue(slurm_->id, kPatience); !done) tell(done.error().message());
   }
 
   std::optional<int> begin_restart(const Restart& restart) {
@@ -172,6 +188,7 @@ class Supervision {
 
   Context& context_;
   const Supervised& how_;
+  std::optional<SlurmJob> slurm_ = slurm_job_of(own_environment());
   image::GenerationDirectory generations_;
   StartPlan start_;
   Incarnation incarnation_;

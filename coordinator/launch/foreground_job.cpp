@@ -102,7 +102,7 @@ Result<StartEnd> ForegroundJob::run(Start start) {
   end.lasted_s = std::chrono::duration<double>(ended - mpirun_started_).count();
   end.all_present = present_since_.has_value();
   if (present_since_) end.ran_s = std::chrono::duration<double>(ended - *present_since_).count();
-  if (start_.job.options.max_restarts > 0 && end.wait_status != 0 && !asked_) {
+  if (start_.ask_for_gone_nodes && end.wait_status != 0 && !asked_) {
     end.gone_nodes = ask_for_gone_nodes();
   }
   end_coordinator();

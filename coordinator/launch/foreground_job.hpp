@@ -45,6 +45,7 @@ struct Start {
   std::vector<std::string> command;  // what is started
   RestartFrom restart_from;
   Incarnation incarnation;
+  bool ask_for_gone_nodes = false;  // when it fails
 };
 
 struct StartEnd {
@@ -53,7 +54,7 @@ struct StartEnd {
   bool all_present = false;  // all ranks were there at some time
   double ran_s = 0;          // since then
   double lasted_s = 0;       // since mpirun was started
-  std::vector<std::string> gone_nodes;  // of a job that failed, with --max-restarts
+  std::vector<std::string> gone_nodes;  // of a job that failed, where asked for
 };
 
 class ForegroundJob {

@@ -139,6 +139,14 @@ std::string slurm_hosts(const HostRequest& request, Spares& spares, Change& chan
   return out;
 }
 
+// A line without -n starts one rank a slot. A doubled -n does no harm: a program's
+// own "-n 100" may look like mpirun's.
+void name_ranks(std::vector<std::string>& command, std::int64_t ranks) {
+  const bool contexts = std::find(command.begin(), command.end(), ":") != command.end();
+  if (ranks <= 0 || contexts || ranks_asked_for(command) == ranks) return;
+  command.insert(command.begin() + 1, {"-n", std::to_string(ranks)});
+}
+
 }  // namespace
 
 bool same_host(std::string_view a, std::string_view b) {
@@ -224,6 +232,7 @@ Result<HostPlan> avoid_hosts(const HostRequest& request,
   }
   if (change.notes.empty()) return as_it_is("");
   if (change.left == 0) return as_it_is("no node would be left: all are tried again");
+  name_ranks(plan.command, request.ranks);
   const bool told = std::find(plan.command.begin(), plan.command.end(), "--oversubscribe") !=
                     plan.command.end();
   if (change.fewer && !told) plan.command.insert(plan.command.begin() + 1, "--oversubscribe");

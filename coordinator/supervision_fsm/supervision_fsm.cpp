@@ -87,7 +87,9 @@ void SupervisionFsm::on(const AttemptEnded& event, SupervisionActions& actions) 
   if (damaged) how += " (" + event.damage + ")";
   attempts_.push_back({generation_, event.lasted_s, event.ran_s, how, end});
   if (!is_failure(end)) {
-    actions.emplace_back(Finish{});
+    Finish finish;
+    finish.node_lost = end == JobEnd::own_exit && !lost_reason_.empty();
+    actions.emplace_back(std::move(finish));
     return;
   }
   judge_generation(event, actions);
@@ -135,6 +137,7 @@ std::optional<std::uint64_t> SupervisionFsm::next_generation(
 
 void SupervisionFsm::give_up(const std::string& why, SupervisionActions& actions) const {
   Finish finish;
+  finish.node_lost = !lost_reason_.empty();
   if (options_.max_restarts > 0) {
     finish.gave_up = true;
     finish.report.push_back("the job is given up: " + why);

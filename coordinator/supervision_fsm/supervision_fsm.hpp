@@ -88,6 +88,7 @@ struct Restart {
 };
 struct Finish {  // with the status of the last mpirun
   bool gave_up = false;
+  bool node_lost = false;           // it failed because a node with ranks went
   std::vector<std::string> report;  // lines; empty when there is nothing to tell
 };
 using SupervisionAction = std::variant<EndMpirun, MarkGeneration, Restart, Finish>;

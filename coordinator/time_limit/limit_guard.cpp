@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "coordinator/control_client/control_client.hpp"
-#include "coordinator/launch/child_process.hpp"
 #include "coordinator/time_limit/limit_plan.hpp"
 #include "format/image/generation_directory.hpp"
 #include "format/log/event_log.hpp"
@@ -49,7 +48,7 @@ class Watch {
         case LimitPlan::Do::wait: urgent = wait_until(action.until_ms); break;
         case LimitPlan::Do::checkpoint: plan.checkpoint_ended(checkpoint()); break;
         case LimitPlan::Do::requeue:
-          requeue();
+          hand_back();
           plan.requeue_ended();
           break;
       }
@@ -68,9 +67,7 @@ class Watch {
     const bool limited = slurm_field(*text, "TimeLimit").value_or("UNLIMITED") != "UNLIMITED";
     end_ms_.reset();
     if (end && limited) end_ms_ = *end * 1000;
-    // Only a batch job can be requeued, and only if its owner and the site let it.
-    settings_.requeue = slurm_field(*text, "Requeue") == "1" &&
-                        slurm_field(*text, "BatchFlag").value_or("0") != "0";
+    settings_.requeue = may_be_requeued(*text);
     return true;
   }
 
@@ -113,9 +110,9 @@ class Watch {
     return false;
   }
 
-  void requeue() {
+  void hand_back() {
     log_.info("requeue", {{"slurm_job", job_.id}});
-    const auto done = output_of({"scontrol", "requeue", job_.id}, kSlurmPatience);
+    const Status done = requeue(job_.id, kSlurmPatience);
     if (!done) log_.error("requeue_failed", {{"slurm_job", job_.id}, {"cause", done.error()}});
   }
 

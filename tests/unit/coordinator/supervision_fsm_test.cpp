@@ -187,6 +187,21 @@ TEST_F(SupervisionWithoutRestarts, EveryEndIsTheEndAndSaysNothing) {
   EXPECT_TRUE(finish->report.empty());
 }
 
+TEST_F(SupervisionWithoutRestarts, AFailureWithALostNodeIsToldApart) {
+  const auto end_of = [this](bool lost, int status, bool asked) {
+    fsm.step(AttemptStarted{0, 9});
+    if (lost) fsm.step(NodeLost{"n2", "it does not answer", true});
+    auto event = ended(status, 500, {9});
+    event.facts.asked = asked;
+    return only<Finish>(fsm.step(event))->node_lost;
+  };
+  EXPECT_TRUE(end_of(true, exited(1), false));
+  EXPECT_TRUE(end_of(true, exited(205), false));
+  EXPECT_FALSE(end_of(true, exited(143), true));
+  EXPECT_FALSE(end_of(true, 0, false));
+  EXPECT_FALSE(end_of(false, exited(205), false)) << "the node of an earlier start";
+}
+
 TEST_F(SupervisionWithoutRestarts, ALostNodeIsNoReasonToEndTheJob) {
   fsm.step(AttemptStarted{0});
   EXPECT_TRUE(fsm.step(NodeLost{"n2", "silent", true}).empty());
