@@ -88,6 +88,9 @@ class Supervision {
                 incarnation_, slurm_.has_value() || start_.job.options.max_restarts > 0};
     if (start_.generation != 0) {
       start.job.environment = restart_environment(start_.job.environment, own_environment());
+      // The step of the start before may seem to hold its nodes for ever: one of a
+      // lost node is never done. mpirun's own srun would wait for them.
+      if (slurm_) set_variable(start.job.environment, "SLURM_OVERLAP", "1");
     }
     avoid_failed_nodes(start);
     const auto newest = generations_.next_number();
