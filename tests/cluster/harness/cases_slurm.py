@@ -355,10 +355,28 @@ def goes_on_in_the_allocation(running):
     expect(1, job.output().count("begins"), f"runs of the batch script\n{job.output()}")
 
 
+def daemons_restarted(running):
+    """slurmctld and every slurmd end and come back: the job does not notice."""
+    cluster = slurm_cluster(running)
+    job = Traffic(running, cluster, "mpirun", ["--comment=ckpt", *PLACE, "-t10"])
+    job.ready()
+    for node in cluster.nodes:
+        daemons = ["slurmd", *(["slurmctld"] if node == cluster.nodes[0] else [])]
+        for daemon in daemons:
+            start = "slurmctld" if daemon == "slurmctld" else f"slurmd -N {node}"
+            done = cluster.run(node, ["sh", "-ec", f"pid=$(cat /run/{daemon}.pid); kill $pid; "
+                                      f"timeout 60 tail --pid=$pid -f /dev/null; {start}"],
+                               deadline_s=90)
+            expect(0, done.returncode, f"{daemon} of {node} again: {done.stderr}")
+    job.take_checkpoint()
+    job.finish()
+    all_nodes_take_jobs(cluster)
+
+
 def register(build, tier):
     case("slurm/readme", "quick")(readme)
     case("slurm/mpirun", "quick")(nothing_in_the_script("mpirun"))
-    case("slurm/srun", "all")(nothing_in_the_script("srun --mpi=pmix"))
+    case("slurm/srun")(nothing_in_the_script("srun --mpi=pmix"))
     case("slurm/requeue", "quick")(requeued)
     case("slurm/array")(array_and_het)
     case("slurm/without")(without_it)
@@ -367,4 +385,5 @@ def register(build, tier):
     case("slurm/preempted")(preempted)
     case("slurm/node-killed", "quick")(node_killed)
     case("slurm/first-node-killed")(first_node_killed)
+    case("slurm/daemons")(daemons_restarted)
     case("slurm/goes-on")(goes_on_in_the_allocation)
