@@ -13,7 +13,9 @@ namespace ckpt::coordinator {
 namespace {
 
 constexpr std::array kHostOptions = {"--host", "-host", "-H"};
-constexpr std::array kFileOptions = {"--hostfile", "-hostfile", "--machinefile", "-machinefile"};
+constexpr std::array kFileOptions = {"--hostfile",    "-hostfile",         "--machinefile",
+                                     "-machinefile",  "--default-hostfile", "-default-hostfile"};
+constexpr std::array kRankFileOptions = {"--rankfile", "-rankfile", "-rf"};
 
 template <std::size_t N>
 bool is_one_of(const std::string& word, const std::array<const char*, N>& names) {
@@ -219,6 +221,11 @@ Result<HostPlan> avoid_hosts(const HostRequest& request,
     if (is_one_of(plan.command[i], kHostOptions)) {
       named = true;
       plan.command[i + 1] = rewrite_list(plan.command[i + 1], request.failed, spares, change);
+      if (plan.command[i + 1].empty()) {
+        return as_it_is("no node would be left for a part of the command: all are tried again");
+      }
+    } else if (is_one_of(plan.command[i], kRankFileOptions)) {
+      return as_it_is("a rankfile says where ranks are: it is not told to avoid a node");
     } else if (is_one_of(plan.command[i], kFileOptions)) {
       named = true;
       const std::string text = CKPT_TRY(read(plan.command[i + 1]));

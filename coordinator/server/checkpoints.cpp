@@ -125,7 +125,7 @@ void Server::prepare_checkpoint(const char* why) {
 void Server::begin_checkpoint(const char* why, const Result<std::uint64_t>& next) {
   if (ended_ || halting_) return;
   if (!next) {
-    if (next.error().code == ESTALE) return leave_office(next.error().message());
+    if (next.error().code == kSuperseded) return leave_office(next.error().message());
     log_.error("checkpoint_failed", {{"cause", next.error()}});
     wire::Outcome outcome;
     outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::aborted);
@@ -264,7 +264,7 @@ void Server::committed(const CommitOrder& order, const Result<std::string>& path
     return;
   }
   if (path) committed_path_ = *path;
-  const bool superseded = !path && path.error().code == ESTALE;
+  const bool superseded = !path && path.error().code == kSuperseded;
   if (superseded) return leave_office(path.error().message());
   carry_out(checkpoint_.step(
       CommitEnded{path.has_value(), path ? std::string() : path.error().message()}));

@@ -48,7 +48,8 @@ class Server {
          std::function<void(const std::string&)> report);
 
   // Sweeps what a crash left, listens, writes coordinator.json.
-  Status start();
+  // `of`: the start of the job that it belongs to; fails when that is past.
+  Status start(const Incarnation* of = nullptr);
   // Until Halt, SIGTERM or SIGINT.
   void run();
   // After run(). False: an operation on the storage does not return, and so its

@@ -14,7 +14,6 @@
 
 #include "coordinator/control_client/control_client.hpp"
 #include "coordinator/time_limit/limit_plan.hpp"
-#include "format/image/generation_directory.hpp"
 #include "format/log/event_log.hpp"
 
 namespace ckpt::coordinator {
@@ -34,14 +33,14 @@ class Watch {
   Watch(const JobDirectory& directory, const SlurmJob& job, EventLog& log)
       : directory_(directory), job_(job), log_(log) {}
 
-  void run() {
-    if (!ask()) return;  // what cannot be asked cannot be watched
-    LimitPlan plan(settings_);
-    const auto generations =
-        image::GenerationDirectory(linux_file_system(), directory_.path()).list();
-    if (generations && !generations->empty()) plan.has_generation();
+  void run(bool has_generation) {
+    ask();
+    LimitPlan plan({});
+    if (has_generation) plan.has_generation();
     for (bool urgent = false;;) {
       measure(plan);
+      plan.may_requeue(requeue_);
+      urgent = urgent || is_warned();  // also while something else was done
       const LimitPlan::Action action = plan.step(now_ms(), end_ms_, urgent);
       switch (action.what) {
         case LimitPlan::Do::nothing: return;
@@ -57,18 +56,15 @@ class Watch {
   }
 
  private:
-  bool ask() {
+  // What cannot be asked now is asked again.
+  void ask() {
     const auto text = ask_slurm(job_.id, kSlurmPatience);
-    if (!text) {
-      log_.warning("time_limit_unknown", {{"cause", text.error()}});
-      return false;
-    }
+    if (!text) return log_.warning("time_limit_unknown", {{"cause", text.error()}});
     const auto end = slurm_time(slurm_field(*text, "EndTime").value_or(""));
     const bool limited = slurm_field(*text, "TimeLimit").value_or("UNLIMITED") != "UNLIMITED";
     end_ms_.reset();
     if (end && limited) end_ms_ = *end * 1000;
-    settings_.requeue = may_be_requeued(*text);
-    return true;
+    requeue_ = may_be_requeued(*text);
   }
 
   // How long the coordinator's last checkpoint took, once for each.
@@ -116,6 +112,12 @@ class Watch {
     if (!done) log_.error("requeue_failed", {{"slurm_job", job_.id}, {"cause", done.error()}});
   }
 
+  static bool is_warned() {
+    sigset_t pending;
+    sigemptyset(&pending);
+    return ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGTERM) == 1;
+  }
+
   // True when the job is about to be ended.
   bool wait_until(std::int64_t until) {
     sigset_t term;
@@ -129,12 +131,13 @@ class Watch {
   const JobDirectory& directory_;
   const SlurmJob& job_;
   EventLog& log_;
-  LimitPlan::Settings settings_;
+  bool requeue_ = true;  // until Slurm says otherwise
   std::optional<std::int64_t> end_ms_;
   std::uint64_t measured_ = 0;
 };
 
-[[noreturn]] void guard(const JobDirectory& directory, const SlurmJob& job, pid_t parent) {
+[[noreturn]] void guard(const JobDirectory& directory, const SlurmJob& job, bool has_generation,
+                        pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(0);
   ::setsid();
@@ -147,17 +150,18 @@ class Watch {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {0, 1, 2}) ::dup2(null, fd);
   auto log = EventLog::open({directory.log_path(), false, LogLevel::info, {}});
-  if (log) Watch(directory, job, *log).run();
+  if (log) Watch(directory, job, *log).run(has_generation);
   ::_exit(0);
 }
 
 }  // namespace
 
-LimitGuard LimitGuard::start(const JobDirectory& directory, const SlurmJob& job) {
+LimitGuard LimitGuard::start(const JobDirectory& directory, const SlurmJob& job,
+                             bool has_generation) {
   LimitGuard made;
   const pid_t parent = ::getpid();
   made.pid_ = ::fork();
-  if (made.pid_ == 0) guard(directory, job, parent);
+  if (made.pid_ == 0) guard(directory, job, has_generation, parent);
   if (made.pid_ > 0) {
     made.process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, made.pid_, 0)));
   }
