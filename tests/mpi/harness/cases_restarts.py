@@ -84,6 +84,30 @@ def given_up(running):
     traffic.end()
 
 
+def from_a_named_one(running):
+    """Gone back to the first: a failure goes on from it, not from what was taken
+    behind it before; then from what was taken since."""
+    traffic = WatchedTraffic(running, 3)
+    job = traffic.job
+    taken = []
+    for _ in range(3):
+        traffic.pause()
+        taken.append(job.checkpoint())
+    job.kill()
+    job.restart(generation=taken[0])
+    job.wait_ready()
+    for origin in (taken[0], None):
+        if origin is None:
+            traffic.pause()
+            origin = job.checkpoint()
+        before = traffic.told("(restart ")
+        traffic.crash()
+        traffic.wait_restart(before + 1)
+        if not traffic.told(f"going on from generation {origin} (restart {before + 1} "):
+            raise Wrong(f"not from generation {origin}\n{job.current.err}")
+    traffic.end()
+
+
 def own_exit(running):
     """A program that ends itself with a status is not started again."""
     job = Job(running, ["sh", "-c", "exit 7"], 1, options=["--max-restarts", "3"]).start()
@@ -159,6 +183,7 @@ def register(build, tier):
     case("restarts/rank", "quick")(goes_on("rank"))
     case("restarts/mpirun", "fair")(goes_on("mpirun"))
     case("restarts/given-up", "fair")(given_up)
+    case("restarts/named", "fair")(from_a_named_one)
     case("restarts/own-exit", "fair")(own_exit)
     case("restarts/nothing", "fair")(nothing_to_go_on_from)
     case("fence/agent", "quick")(fenced(True))
