@@ -95,26 +95,36 @@ class Supervision {
     avoid_failed_nodes(start);
     const auto newest = generations_.next_number();
     fsm_.step(AttemptStarted{start_.generation, newest ? *newest - 1 : 0});
-    const auto end = foreground_.run(std::move(start));
-    if (!end) return tl::unexpected(complain(Exit::cannot_start, end.error()));
+    auto end = foreground_.run(std::move(start));
+    if (!end && fsm_.attempts().empty()) {
+      return tl::unexpected(complain(Exit::cannot_start, end.error()));
+    }
     if (how_.started != nullptr) *how_.started = true;
-    for (const std::string& node : end->gone_nodes) {
+    // A restart that could not be started is one that failed.
+    constexpr int kNotStarted = static_cast<int>(Exit::cannot_start) << 8;
+    const std::string why = end ? "" : end.error().message();
+    if (!end) end = StartEnd{kNotStarted, false, false, 0, 0, {}};
+    return judge(*end, why);
+  }
+
+  SupervisionActions judge(const StartEnd& end, const std::string& not_started) {
+    for (const std::string& node : end.gone_nodes) {
       fsm_.step(NodeLost{node, "it does not answer", true});
     }
-    status_ = shell_status(end->wait_status);
-    asked_ = end->asked;
+    status_ = shell_status(end.wait_status);
+    asked_ = end.asked;
     AttemptEnded event;
-    event.facts = {end->wait_status, end->asked, false, !start_.image.empty(), end->all_present};
-    event.how = "mpirun " + describe_exit(end->wait_status);
-    event.ran_s = end->ran_s;
-    event.lasted_s = end->lasted_s;
+    event.facts = {end.wait_status, end.asked, false, !start_.image.empty(), end.all_present};
+    event.how = !not_started.empty() ? not_started : "mpirun " + describe_exit(end.wait_status);
+    event.ran_s = end.ran_s;
+    event.lasted_s = end.lasted_s;
     damage_.clear();
     if (status_ != 0) {
       // Pages of ranks that were all there have been checked.
-      if (!end->asked && !end->all_present) event.damage = damage_ = damage_of(context_, start_);
+      if (!end.asked && !end.all_present) event.damage = damage_ = damage_of(context_, start_);
       if (const auto good = generations_.usable()) event.good = *good;
     }
-    start_.job.ran_s += end->lasted_s;
+    start_.job.ran_s += end.lasted_s;
     SupervisionActions actions = fsm_.step(event);
     if (is_failure(fsm_.attempts().back().end)) ++start_.job.failures;
     return actions;

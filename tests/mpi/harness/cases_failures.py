@@ -133,6 +133,22 @@ def terminated(number):
     return run
 
 
+def every_auto(running):
+    """The first checkpoint tells the cost; from then on the interval is planned,
+    and checkpoints come by themselves."""
+    traffic = Traffic(running, "vader", ranks=2,
+                      options=["--keep", "9", "--every", "auto", "--mtbf", "2m"])
+    job = traffic.job
+    job.checkpoint()
+    wait_until(lambda: len(job.generations()) >= 2, 150, "a checkpoint that nobody asked for")
+    told = job.status()
+    if told["every"] != "auto" or not 10 <= told["interval_s"] < 60 or \
+            "given" not in told["interval_why"]:
+        raise Wrong(f"status: {told}")
+    running.note(f"every {told['interval_s']:.0f} s: {told['interval_why']}")
+    traffic.end()
+
+
 def exit_status(running):
     """`run` returns the job's own exit status."""
     from job import Job
@@ -151,3 +167,4 @@ def register(build, tier):
     case("signal/term", "fair")(terminated(signal.SIGTERM))
     case("signal/int", "all")(terminated(signal.SIGINT))
     case("run/exit-status", "quick")(exit_status)
+    case("run/every-auto")(every_auto)
