@@ -85,6 +85,7 @@ TEST(ScaleGrowth, TwiceTheNodesAreTwiceTheCost) {
     expect_doubled(twice.first, once.first);
     expect_doubled(twice.all, once.all);
     expect_doubled(twice.nothing, once.nothing);
+    expect_doubled(twice.raised, once.raised);
   }
 }
 
@@ -95,6 +96,7 @@ TEST(ScaleGrowth, TwiceTheRanksOfANodeAreNeverFourTimesTheCost) {
     expect_doubled(twice.first, once.first);
     expect_doubled(twice.all, once.all);
     expect_doubled(twice.nothing, once.nothing);
+    expect_doubled(twice.raised, once.raised);
   }
 }
 

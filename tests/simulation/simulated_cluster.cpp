@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t kCoordinator = 1;
 constexpr std::size_t kReadAtOnce = 16384;  // as the coordinator's connections do
+constexpr std::size_t kReadyAtOnce = 64;    // connections; its loop asks for up to 128
 
 std::uint32_t party_of(std::uint32_t agent) { return 2 + agent; }
 
@@ -100,10 +101,13 @@ void SimulatedCluster::deliver_all() {
     std::vector<std::uint32_t> round;
     round.swap(busy_);
     std::shuffle(round.begin(), round.end(), random_);
+    std::size_t read = 0;
     for (const std::uint32_t number : round) {
       run_agent(number);
       run_coordinator(number);
+      if (++read % kReadyAtOnce == 0) send_due_targets();
     }
+    send_due_targets();
   }
 }
 
@@ -192,6 +196,12 @@ void SimulatedCluster::run_coordinator(std::uint32_t number) {
     }
     Frame().swap(frame);
   }
+}
+
+void SimulatedCluster::send_due_targets() {
+  if (!std::exchange(targets_due_, false)) return;
+  const Work work(kCoordinator, cost_.coordinator_seconds);
+  carry_out(checkpoint_.step(coordinator::TargetsDue{}));
 }
 
 void SimulatedCluster::carry_out(coordinator::Actions actions) {

@@ -86,6 +86,7 @@ class SimulatedCluster {
   }
 
   void run_coordinator(std::uint32_t number);
+  void send_due_targets();
   void carry_out(coordinator::Actions actions);
   void perform(const coordinator::Send& action);
   void perform(const coordinator::OrderSnapshot& action);
@@ -93,6 +94,7 @@ class SimulatedCluster {
   void perform(const coordinator::Ended& action);
   void perform(const coordinator::Entered&) {}
   void perform(const coordinator::FlushAdvanced&) {}
+  void perform(const coordinator::CallForTargets&) { targets_due_ = true; }
   void send(std::uint32_t agent, const wire::Message& message);
   Frame encoded(const wire::Message& message, Count& direction);
 
@@ -106,6 +108,7 @@ class SimulatedCluster {
   coordinator::CheckpointFsm checkpoint_;
   std::vector<std::string> environment_;
   std::uint64_t generation_ = 0;
+  bool targets_due_ = false;
   Cost cost_;
 };
 
