@@ -10,7 +10,7 @@ std::vector<Action> RelayState::step(const Event& event) {
   std::visit([&](const auto& one) { on(one, actions); }, event);
   // Without a coordinator nobody hears: what it must know it is told at its return.
   if (!coordinator_) {
-    news_.clear();
+    drop_news();
     std::erase_if(actions,
                   [](const Action& action) { return std::holds_alternative<ToCoordinator>(action); });
   }
@@ -73,17 +73,16 @@ void RelayState::said(std::int32_t number, const LevelFrame& frame, Actions& act
 
 // Only what is beyond all that this node knows: where another rank passed the
 // same target before, the new one is on its way.
-void RelayState::said(std::int32_t rank, const RaiseFrame& frame, Actions& actions) {
+void RelayState::said(std::int32_t rank, const RaiseFrame& frame, Actions&) {
   if (!current(frame.generation)) return;
-  wire::Raise message{generation_, rank, {}};
   for (const ckpt_clock& clock : frame.clocks) {
     if (clock.members < 2) continue;
     wire::Clock& known = clocks_[clock.gid];
     if (clock.count <= known.count) continue;
     known.count = clock.count;
-    message.clocks.push_back({clock.gid, clock.count, clock.members, 0});
+    raised_[clock.gid] = {clock.gid, clock.count, clock.members, 0};
+    raised_by_ = rank;
   }
-  if (!message.clocks.empty()) actions.push_back(ToCoordinator{std::move(message)});
 }
 
 void RelayState::said(std::int32_t number, const SentFrame& frame, Actions& actions) {
@@ -122,7 +121,7 @@ void RelayState::said(std::int32_t rank, const CannotFrame& frame, Actions& acti
 
 void RelayState::on(const CoordinatorUp&, Actions& actions) {
   coordinator_ = true;
-  news_.clear();
+  drop_news();
   for (const auto& [number, rank] : ranks_)
     news(News::Kind::joined).joined.push_back(joined(rank));
   for (const auto& [number, rank] : ranks_)
@@ -160,6 +159,7 @@ void RelayState::end_generation() {
   phase_ = Phase::idle;
   awaiting_ = Awaiting::nothing;
   clocks_.clear();
+  raised_.clear();
   for (auto& [number, rank] : ranks_) {
     Markers().swap(rank.sent);
     Markers().swap(rank.expected);

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "coordinator/server/guarded.hpp"
 #include "coordinator/server/server.hpp"
 #include "coordinator/version.hpp"
@@ -221,6 +223,13 @@ void Server::perform(const Entered& action) {
 void Server::perform(const FlushAdvanced& action) {
   arm_deadline(action.entry);
   tell_progress(action.bytes_done, action.bytes_total);
+}
+
+void Server::perform(const CallForTargets&) {
+  // Behind the handlers that are ready now.
+  boost::asio::post(io_, [this] {
+    guarded(log_, "targets", [&] { carry_out(checkpoint_.step(TargetsDue{})); });
+  });
 }
 
 void Server::arm_deadline(std::uint64_t entry) {

@@ -105,6 +105,7 @@ class Server {
   void perform(const OrderSnapshot& action);
   void perform(const Entered& action);
   void perform(const FlushAdvanced& action);
+  void perform(const CallForTargets& action);
   void perform(const Commit& action);
   void perform(const Ended& action);
   void remove_partials(std::function<void()> then);

@@ -139,6 +139,7 @@ class World {
 
   // One thing, of whichever is picked; false: after a fair search nothing could.
   bool move() {
+    if (targets_due_ && random_() % 8 == 0) return send_targets();
     const std::size_t kinds = agents_.size() * 3 + static_cast<std::size_t>(job_->world_size());
     const std::size_t first = random_() % kinds;
     for (std::size_t i = 0; i < kinds; ++i) {
@@ -154,7 +155,7 @@ class World {
         if (move(rank)) return true;
       }
     }
-    return false;
+    return targets_due_ && send_targets();
   }
 
   Agent& agent_of(std::int32_t rank) {
@@ -164,6 +165,12 @@ class World {
       }
     }
     return agents_.front();
+  }
+
+  bool send_targets() {
+    targets_due_ = false;
+    carry_out(checkpoint_.step(coordinator::TargetsDue{}));
+    return true;
   }
 
   // The rank goes on, or its channel carries a frame.
@@ -245,6 +252,8 @@ class World {
         wire::Snapshot snapshot;
         snapshot.generation = checkpoint_.generation();
         post(it->agent, snapshot);
+      } else if (std::holds_alternative<coordinator::CallForTargets>(action)) {
+        targets_due_ = true;
       } else if (const auto* it = std::get_if<coordinator::Commit>(&action)) {
         commit(*it);
         carry_out(checkpoint_.step(coordinator::CommitEnded{true, ""}));
@@ -325,6 +334,7 @@ class World {
   std::vector<Agent> agents_;
   std::uint32_t next_number_ = 0;
   std::uint64_t generation_ = 0;
+  bool targets_due_ = false;
   coordinator::SessionFsm session_;
   coordinator::CheckpointFsm checkpoint_;
   std::vector<SavedRank> committed_;
