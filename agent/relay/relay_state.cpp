@@ -47,8 +47,7 @@ bool RelayState::forget(std::int32_t number, const std::string& how) {
 }
 
 void RelayState::said(std::int32_t number, const ClocksFrame& frame, Actions& actions) {
-  // A rank that answers has rebuilt its MPI state; after this agent's start it
-  // does not say REBUILT again.
+  // A rank that answers has rebuilt its MPI state, whatever of it was heard.
   Rank& rank = ranks_[number];
   rank.rebuilding = false;
   if (!current(frame.generation) || awaiting_ != Awaiting::clocks || rank.answered) return;
@@ -149,8 +148,7 @@ void RelayState::order_all(ShimOrder order, Actions& actions) const {
 
 // The generation ends early: all ranks go on, nothing is kept.
 void RelayState::give_up(Actions& actions) {
-  if (phase_ == Phase::cutting || phase_ == Phase::freezing || phase_ == Phase::frozen)
-    order_all({CKPT_FRAME_RESUME}, actions);
+  if (ranks_held_up()) order_all({CKPT_FRAME_RESUME}, actions);
   if (phase_ != Phase::cutting) actions.push_back(DropSnapshot{generation_, false});
   end_generation();
 }

@@ -112,6 +112,10 @@ class RelayState {
 
   enum class Phase { idle, cutting, freezing, frozen, writing, written };
   Phase phase() const { return phase_; }
+  // From QUIESCE to RESUME.
+  bool ranks_held_up() const {
+    return phase_ == Phase::cutting || phase_ == Phase::freezing || phase_ == Phase::frozen;
+  }
   std::uint64_t generation() const { return generation_; }
   std::size_t ranks() const { return ranks_.size(); }
 
