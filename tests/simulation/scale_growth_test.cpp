@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t kMessagesOfANode = 7;
 
 struct Costs {
-  Cost first, all, tenth, nothing, raised;
+  Cost first, all, tenth, nothing, raised, made;
   std::uint64_t crossing = 0, crossing_tenth = 0;
 };
 
@@ -31,8 +31,10 @@ Costs measure(const Shape& shape) {
   costs.tenth = cluster.checkpoint(Change::tenth);
   costs.crossing_tenth = cluster.traffic().crossing_changed();
   costs.nothing = cluster.checkpoint(Change::nothing);
-  costs.raised = cluster.checkpoint(Change::nothing, true);
-  for (const Cost& cost : {costs.first, costs.all, costs.tenth, costs.nothing, costs.raised}) {
+  costs.raised = cluster.checkpoint(Change::nothing, Course::raising);
+  costs.made = cluster.checkpoint(Change::nothing, Course::making);
+  for (const Cost& cost :
+       {costs.first, costs.all, costs.tenth, costs.nothing, costs.raised, costs.made}) {
     EXPECT_TRUE(cost.committed);
   }
   for (const std::string& fault : cluster.faults()) ADD_FAILURE() << fault;

@@ -81,9 +81,9 @@ Cost SimulatedCluster::arrive() {
   return cost();
 }
 
-Cost SimulatedCluster::checkpoint(Change change, bool raising) {
+Cost SimulatedCluster::checkpoint(Change change, Course course) {
   if (generation_ > 0) traffic_.advance(change);
-  ranks_.begin_generation(raising);
+  ranks_.begin_generation(course);
   start_counting();
   {
     const Work work(kCoordinator, cost_.coordinator_seconds);

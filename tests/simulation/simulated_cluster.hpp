@@ -48,7 +48,7 @@ class SimulatedCluster {
   // All agents connect, all ranks say hello.
   Cost arrive();
   // `change`: what the program has done since the last generation.
-  Cost checkpoint(Change change, bool raising = false);
+  Cost checkpoint(Change change, Course course = Course::steady);
 
   const Traffic& traffic() const { return traffic_; }
   const std::vector<std::string>& faults() const { return ranks_.faults(); }

@@ -25,13 +25,22 @@ struct Said {
   std::vector<std::uint8_t> payload;
 };
 
+// What the program is doing while its clocks are levelled.
+enum class Course : std::uint8_t {
+  steady,
+  // Each rank passes one collective more in each of its communicators that span
+  // nodes when it hears the first targets: nothing raises more than that.
+  raising,
+  // All but the world's have just been made: half of the members know them, and
+  // have begun collectives on them.
+  making,
+};
+
 class SimulatedRanks {
  public:
   explicit SimulatedRanks(const Traffic& traffic);
 
-  // Each rank passes one collective more in each of its communicators that span
-  // nodes when it hears the first targets: nothing raises more than that.
-  void begin_generation(bool raising);
+  void begin_generation(Course course);
   ckpt_hello hello(std::int32_t rank) const;
   void tell(std::int32_t rank, const relay::ShimOrder& order, std::vector<Said>& answers);
   // All have drained: what was sent until now has arrived.
@@ -47,14 +56,15 @@ class SimulatedRanks {
   void cut(std::int32_t rank, const relay::ShimOrder& order, std::vector<Said>& answers);
   void drain(std::int32_t rank, const relay::ShimOrder& order, std::vector<Said>& answers);
   bool raised_in(std::size_t communicator) const {
-    return raising_ && communicator != Traffic::kOfTheNode;
+    return course_ == Course::raising && communicator != Traffic::kOfTheNode;
   }
+  bool knows(std::int32_t rank, std::size_t communicator) const;
   void fault(std::int32_t rank, const std::string& what);
 
   const Traffic* traffic_;
   std::vector<Clocks> clocks_;                               // by rank
   std::unordered_map<std::uint64_t, std::uint64_t> limits_;  // by gid: the highest report
-  bool raising_ = false;
+  Course course_ = Course::steady;
   std::vector<std::uint8_t> raises_;  // by rank: it still will
   bool drained_ = false;
   std::size_t drained_at_ = 0;
