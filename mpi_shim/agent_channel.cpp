@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -10,6 +11,8 @@
 namespace ckpt::shim {
 
 namespace {
+
+constexpr int kPatienceS = 30;
 
 // Who could put a socket of his own in the agent's place would be told all the
 // rank says, and could stop it: its directory is to be ours, no symbolic link,
@@ -47,6 +50,10 @@ Status AgentChannel::connect(const std::string& path, int lowest) {
   if (Status ours = check_directory_of(path); !ours) return ours;
   const int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (made < 0) return fail_errno("socket", "AF_UNIX");
+  // An agent that is stuck with its buffers full is as good as gone.
+  const timeval patience = {kPatienceS, 0};
+  setsockopt(made, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  setsockopt(made, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (::connect(made, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     const int code = errno;
     close(made);
@@ -81,9 +88,9 @@ Status AgentChannel::send(std::uint32_t type, const void* payload, std::size_t s
     const ssize_t sent = sendmsg(descriptor_, &message, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) {
-      const int code = errno;
+      end_cause_ = fail_errno("send", path_, errno).value();
       disconnect();
-      return fail_errno("send", path_, code);
+      return Failure(end_cause_);
     }
     auto left = static_cast<std::size_t>(sent);
     while (message.msg_iovlen > 0 && left >= message.msg_iov->iov_len) {
@@ -142,6 +149,7 @@ Result<Frame> AgentChannel::receive() {
   if (read) return frame;
   if (frame.descriptor >= 0) close(frame.descriptor);
   disconnect();
+  end_cause_ = read.error();
   return Failure(read.error());
 }
 

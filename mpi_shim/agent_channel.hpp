@@ -56,6 +56,8 @@ class AgentChannel {
   void forget() { descriptor_ = -1; }
   int descriptor() const { return descriptor_; }
   bool connected() const { return descriptor_ >= 0; }
+  // Why a send or receive ended it.
+  const Error& end_cause() const { return end_cause_; }
 
   Status send(std::uint32_t type, const void* payload, std::size_t size,
               const void* entries = nullptr, std::size_t entries_size = 0);
@@ -69,7 +71,7 @@ class AgentChannel {
     return send(type, &head, sizeof head, entries.data(), entries.size_bytes());
   }
 
-  // Waits for one whole frame.
+  // Waits for one whole frame, and not for ever for the rest of one.
   Result<Frame> receive();
 
  private:
@@ -77,6 +79,7 @@ class AgentChannel {
 
   int descriptor_ = -1;
   std::string path_;
+  Error end_cause_;
 };
 
 }  // namespace ckpt::shim

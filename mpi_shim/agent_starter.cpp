@@ -25,6 +25,21 @@ constexpr std::uint64_t kAfterLossNs = 200'000'000;
 
 volatile int g_lock_descriptor = -1;
 
+// Closes the lock first: a child made between would keep it for its life.
+class LockForgotten {
+ public:
+  explicit LockForgotten(Result<UniqueFd>& lock) : lock_(lock) {}
+  ~LockForgotten() {
+    if (lock_) lock_->reset();
+    g_lock_descriptor = -1;
+  }
+  LockForgotten(const LockForgotten&) = delete;
+  LockForgotten& operator=(const LockForgotten&) = delete;
+
+ private:
+  Result<UniqueFd>& lock_;
+};
+
 std::uint64_t now_ns() {
   timespec now = {};
   clock_gettime(CLOCK_BOOTTIME, &now);
@@ -102,12 +117,16 @@ int AgentStarter::nobody_listens() {
 Result<bool> AgentStarter::start_if_due() {
   Status made = make_private_directory(directory_);
   if (!made) return Failure(made.error());
-  Result<UniqueFd> lock = lock_private_file(directory_ + "/agent.lock", lowest_);
+  Result<UniqueFd> lock =
+      lock_private_file(directory_ + "/agent.lock", lowest_, &g_lock_descriptor);
+  // A fork of the program falls between any two of these: what its child closes is the
+  // lock's descriptor, or one that is closed already.
+  const LockForgotten forgotten(lock);
   if (!lock) {
-    if (lock.error().code == EWOULDBLOCK) return false;  // one lives, or is being started
+    // One lives, or is being started, or has just removed the directory it ends in.
+    if (lock.error().code == EWOULDBLOCK || lock.error().code == ENOENT) return false;
     return Failure(lock.error());
   }
-  g_lock_descriptor = lock->get();
   AgentStarts before;
   if (pread(lock->get(), &before, sizeof before, 0) != static_cast<ssize_t>(sizeof before))
     before = {};
@@ -122,7 +141,6 @@ Result<bool> AgentStarter::start_if_due() {
   } else if (Status started = start(lock->get()); !started) {
     done = Failure(started.error());
   }
-  g_lock_descriptor = -1;
   return done;
 }
 
@@ -152,6 +170,7 @@ int AgentStarter::next_pause() {
 
 void AgentStarter::answered() {
   pause_ms_ = 0;
+  refusals_ = 0;
   due_ns_ = 0;
   lost_cause_.clear();
   last_complaint_.clear();
@@ -161,6 +180,14 @@ void AgentStarter::lost(std::string cause) {
   lost_cause_ = std::move(cause);
   pause_ms_ = 0;
   due_ns_ = now_ns() + kAfterLossNs;
+}
+
+int AgentStarter::refused(const std::string& cause) {
+  constexpr int kNotByChance = 3;  // one that was just ending is nothing to tell of
+  if (++refusals_ == kNotByChance)
+    complain("the agent on " + host_name() + " gives no welcome (" + cause +
+             "); the job runs without checkpoints");
+  return next_pause();
 }
 
 void AgentStarter::complain(const std::string& text) {

@@ -30,6 +30,9 @@ class AgentStarter {
   // One answered. / It was lost, and why.
   void answered();
   void lost(std::string cause);
+  // One took the connection and ended it without a WELCOME: it may do so for ever.
+  // Returns after how many milliseconds to try again.
+  int refused(const std::string& cause);
 
  private:
   Result<bool> start_if_due();
@@ -42,6 +45,7 @@ class AgentStarter {
   int lowest_;
   int pause_ms_ = 0;
   std::uint64_t due_ns_ = 0;     // no agent is started before
+  int refusals_ = 0;             // in a row
   std::string lost_cause_;       // why the last one is gone; "": none was
   std::string last_complaint_;
 };

@@ -18,8 +18,9 @@ namespace {
 constexpr std::size_t kChildStack = 32 << 10;
 
 // Memory is shared with the rank until the program runs: what is prepared here
-// is all the two processes between may touch, and they make bare system calls
-// (a libc call could find a lock that another thread holds, or set errno).
+// is all the two processes between may touch, and they make bare system calls (a
+// libc call could find a lock that another thread holds), but for clone(): it takes
+// none, and the errno it sets is that of the thread that waits for them.
 struct Start {
   const char* path;
   char* const* arguments;

@@ -1,7 +1,5 @@
 #include "mpi_shim/rank_cut.hpp"
 
-#include <sys/wait.h>
-
 #include "mpi_shim/cut_state.hpp"
 #include "mpi_shim/epoch.hpp"
 #include "mpi_shim/logged_messages.hpp"
@@ -39,9 +37,6 @@ void RankCut::handle(const Frame& frame) {
       (void)channel_.send(CKPT_FRAME_RESUMED, generation);
       return;
     }
-    case CKPT_FRAME_REAP:
-      waitpid(frame.head<ckpt_pid>().pid, nullptr, __WALL);
-      return;
     default:
       return;
   }
@@ -142,6 +137,7 @@ bool RankCut::drain_on() {
   if (page_) __atomic_store_n(&page_->messages_expected, drain_->missing(), __ATOMIC_RELAXED);
   if (drain_->done() && phase_ == CKPT_RANK_DRAINING) {
     show(CKPT_RANK_DRAINED);
+    show_drained();
     const ckpt_drained drained = {generation_, g_logged_messages, g_logged_bytes};
     (void)channel_.send(CKPT_FRAME_DRAINED, drained);
   }
@@ -164,7 +160,14 @@ bool RankCut::step() {
   }
 }
 
+void RankCut::show_drained() {
+  if (drained()) __atomic_store_n(&g_restart_block.drained, 1u, __ATOMIC_SEQ_CST);
+}
+
+void RankCut::end_drained() { __atomic_store_n(&g_restart_block.drained, 0u, __ATOMIC_SEQ_CST); }
+
 void RankCut::resume() {
+  end_drained();
   if (drain_) drain_->abandon();
   drain_.reset();
   closing_ = false;

@@ -20,7 +20,10 @@ class RankCut {
       : channel_(channel), rank_(rank), world_size_(world_size) {}
 
   // The page the agent reads; nullptr: none.
-  void set_status_page(ckpt_status_page* page) { page_ = page; }
+  void set_status_page(ckpt_status_page* page) {
+    page_ = page;
+    if (page_) show(phase_);
+  }
 
   void handle(const Frame& frame);
 
@@ -28,11 +31,17 @@ class RankCut {
   // driving or was just moved.
   bool step();
 
+  // Whether a copy of this rank may be taken now: it is drained, and its thread does
+  // nothing that a copy must not begin with. resume() ends it, too.
+  void end_drained();
+  void show_drained();
   // Forgets a checkpoint under way and lets the program go on.
   void resume();
 
   // Driving the lower half: the caller must not wait long for events.
   bool driving() const { return phase_ == CKPT_RANK_CUT || phase_ == CKPT_RANK_DRAINING; }
+  // The program may have to wait for the agent.
+  bool held_up() const { return phase_ != CKPT_RANK_RUNNING && phase_ != CKPT_RANK_REBUILDING; }
   bool drained() const { return phase_ == CKPT_RANK_DRAINED; }
   void show(ckpt_rank_phase phase);
 

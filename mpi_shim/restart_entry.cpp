@@ -37,10 +37,20 @@ bool in_parts_directory(const std::string& parts) {
   return executable.compare(0, parts.size() + 1, parts + "/") == 0;
 }
 
+// mpirun's daemon names the rank in a variable of its own. srun does not, and gives
+// a task's environment to its TaskProlog and TaskEpilog as well, which run as other
+// processes: who of them is the rank is told by the task's pid.
+bool starts_a_rank() {
+  if (std::getenv("OMPI_COMM_WORLD_RANK") != nullptr) return true;
+  if (std::getenv("PMIX_RANK") == nullptr) return false;
+  const char* task = std::getenv("SLURM_TASK_PID");
+  return task == nullptr || std::atol(task) == getpid();
+}
+
 __attribute__((constructor)) void become_the_old_process() {
   close_launchers_sockets();
   if (!std::getenv("CKPT_RESTART_IMAGE")) return;
-  if (!std::getenv("PMIX_RANK") && !std::getenv("OMPI_COMM_WORLD_RANK")) return;
+  if (!starts_a_rank()) return;
   const std::string parts = parts_directory();
   if (in_parts_directory(parts)) return;
   const std::string restorer = parts + "/ckpt-restore-rank";

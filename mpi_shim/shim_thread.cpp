@@ -13,9 +13,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "format/incarnation/incarnation.hpp"
 #include "lower_calls.hpp"
+#include "mpi_shim/agent_silence.hpp"
 #include "mpi_shim/agent_starter.hpp"
 #include "mpi_shim/cut_state.hpp"
 #include "mpi_shim/doors.hpp"
@@ -37,7 +39,11 @@ constexpr int kDrainedMs = 50;
 constexpr int kDrivingMs = 1;
 constexpr int kBusyRounds = 200;
 
+// MPI_Finalize does not wait longer for a thread that storage holds up.
+constexpr int kStopS = 3;
+
 volatile bool g_stop = false;
+volatile bool g_left_behind = false;     // MPI_Finalize is over: touch nothing any more
 volatile int g_channel_descriptor = -1;  // for a child of the program to close
 pthread_t g_thread;
 
@@ -54,11 +60,12 @@ class ShimThread {
       wait_for_events();
       if (epoch_ != current_epoch()) restart();
       if (!channel_.connected()) {
-        if (greeting_) agent_lost(Error{"send to the agent", socket_, "it is gone", 0});
+        if (greeting_) agent_lost(channel_.end_cause());
         reach_agent();
       }
       while (cut_.step()) quiet_rounds_ = 0;
     }
+    if (g_left_behind) return;
     cut_.resume();
     if (channel_.connected()) (void)channel_.send(CKPT_FRAME_FINALIZING, nullptr, 0);
     channel_.disconnect();
@@ -90,13 +97,19 @@ class ShimThread {
           std::chrono::duration_cast<std::chrono::milliseconds>(look_again_ - Clock::now());
       return left.count() < 0 ? 0 : static_cast<int>(left.count()) + 1;
     }
-    return cut_.drained() ? kDrainedMs : -1;
+    if (cut_.drained()) return kDrainedMs;
+    return cut_.held_up() && silence_.bounded() ? static_cast<int>(silence_.tick_ms()) : -1;
   }
 
   void wait_for_events() {
     pollfd events[2] = {{wakeup_descriptor(), POLLIN, 0}, {channel_.descriptor(), POLLIN, 0}};
     const int ready = poll(events, 2, timeout());
-    if (epoch_ != current_epoch() || ready <= 0) return;
+    if (epoch_ != current_epoch() || ready < 0) return;
+    if (events[1].revents == 0 && cut_.held_up() && silence_.tick(Clock::now()))
+      return agent_lost(Error{"wait for the agent at", socket_,
+                              "not heard for " + std::to_string(2 * silence_.silence_ms()) +
+                                  " ms while it held up this rank",
+                              ETIMEDOUT});
     if (events[0].revents & POLLIN) {
       std::uint64_t count;
       if (read(wakeup_descriptor(), &count, sizeof count) < 0) count = 0;
@@ -106,29 +119,43 @@ class ShimThread {
 
   void take_frame() {
     quiet_rounds_ = 0;
+    // A copy must not begin by reading from what is another's descriptor there.
+    cut_.end_drained();
+    if (epoch_ != current_epoch()) return;
     Result<Frame> frame = channel_.receive();
     if (!frame) return agent_lost(frame.error());
     if (frame->type == CKPT_FRAME_WELCOME) return welcomed(*frame);
     if (frame->descriptor >= 0) close(frame->descriptor);
-    cut_.handle(*frame);
+    silence_.heard(Clock::now());
+    if (frame->type == CKPT_FRAME_ALIVE)
+      silence_.bound(frame->head<ckpt_alive>().silence_ms);
+    else
+      cut_.handle(*frame);
+    cut_.show_drained();
   }
 
   // The job goes on without; this node's ranks see to it that another one starts.
   // (Also when a send found it gone: that closes the channel and no more.)
   void agent_lost(const Error& error) {
+    cut_.end_drained();
+    // A copy that was taken a moment before begins here: restart() sees to all else.
+    if (epoch_ != current_epoch()) return;
     greeting_ = false;
     g_channel_descriptor = -1;
     channel_.disconnect();
-    cut_.set_status_page(nullptr);
-    cut_.resume();
-    starter_->lost(error.message());
+    silence_.reset();
+    if (!rebuilding_) cut_.resume();
+    drop_status_page();
     look_again_ = Clock::now();
+    if (std::exchange(welcomed_, false)) return starter_->lost(error.message());
+    look_again_ += std::chrono::milliseconds(starter_->refused(error.message()));
   }
 
   void reach_agent() {
-    if (Clock::now() < look_again_) return;
+    if (epoch_ != current_epoch() || Clock::now() < look_again_) return;
     if (!channel_.connect(socket_, g_lower->descriptor_base)) {
       end_when_superseded();
+      if (g_stop) return;
       look_again_ = Clock::now() + std::chrono::milliseconds(starter_->nobody_listens());
       return;
     }
@@ -145,6 +172,7 @@ class ShimThread {
     const char* directory = environment_of_run("CKPT_JOB_DIR");
     const char* mine = environment_of_run(kIncarnationVariable);
     if (!directory || !mine || !superseded(directory, incarnation_of_variable(mine))) return;
+    if (g_stop) return;  // storage that hung answered, and the job is over
     std::fprintf(stderr, "ckpt-coord: rank %d: a newer start of the job has taken over; this one "
                  "ends\n", g_lower->rank);
     (void)kill(getpid(), SIGKILL);
@@ -186,6 +214,7 @@ class ShimThread {
       if (frame.descriptor >= 0) close(frame.descriptor);
       return agent_lost(Error{"greet the agent at", socket_, "it is of another version", 0});
     }
+    welcomed_ = true;
     starter_->answered();
     prctl(PR_SET_PTRACER, static_cast<unsigned long>(welcome.agent_pid));
     if (frame.descriptor >= 0) map_status_page(frame.descriptor);
@@ -197,7 +226,15 @@ class ShimThread {
                                 descriptor, 0);
     close(descriptor);
     const auto address = reinterpret_cast<std::uint64_t>(page);
-    cut_.set_status_page(ckpt_in_arena(address) ? static_cast<ckpt_status_page*>(page) : nullptr);
+    drop_status_page();
+    page_ = ckpt_in_arena(address) ? static_cast<ckpt_status_page*>(page) : nullptr;
+    cut_.set_status_page(page_);
+  }
+
+  void drop_status_page() {
+    cut_.set_status_page(nullptr);
+    if (page_) munmap(page_, sizeof *page_);
+    page_ = nullptr;
   }
 
   // The memory is the image's, the lower half is new, descriptors are gone.
@@ -205,9 +242,13 @@ class ShimThread {
     epoch_ = current_epoch();
     use_lower_table(static_cast<ckpt_lower_table*>(g_restart_block.lower_table));
     channel_.forget();
-    greeting_ = false;
+    g_channel_descriptor = -1;
+    greeting_ = welcomed_ = false;
     rebuilding_ = true;
+    silence_.reset();
+    cut_.end_drained();
     cut_.set_status_page(nullptr);
+    page_ = nullptr;  // was the old process's
     attach();
     make_wakeup(g_lower->descriptor_base);
     socket_ = g_restart_block.agent_socket;
@@ -238,6 +279,9 @@ class ShimThread {
   Clock::time_point look_again_{};  // for an agent
   Clock::time_point look_for_newer_{};  // start of the job
   bool greeting_ = false;    // HELLO was sent, and the agent not found gone since
+  bool welcomed_ = false;    // and it has answered
+  AgentSilence silence_;
+  ckpt_status_page* page_ = nullptr;
   bool rebuilding_ = false;
   int quiet_rounds_ = 0;
 };
@@ -277,7 +321,14 @@ bool start_shim_thread(const char* agent_socket) {
 void stop_shim_thread() {
   g_stop = true;
   wake_shim_thread();
-  pthread_join(g_thread, nullptr);
+  timespec until = {};
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += kStopS;
+  if (pthread_clockjoin_np(g_thread, nullptr, CLOCK_MONOTONIC, &until) == 0) return;
+  // It looks for an agent, on storage that hangs, and has nothing else in hand: all it
+  // touches afterwards is its own stack.
+  g_left_behind = true;
+  pthread_detach(g_thread);
 }
 
 }  // namespace ckpt::shim

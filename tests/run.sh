@@ -72,6 +72,17 @@ fuzz() {
 }
 case " ${selection[*]-} " in *" --quick "*) ;; *) fuzz ;; esac
 
+# The biggest job that is simulated takes minutes: not among the unit tests.
+largest() {
+  say "4,096 nodes of 128 ranks, simulated"
+  if "$BUILD/tests/simulation/scale_simulation" --largest; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1)) status=1
+  fi
+}
+case " ${selection[*]-} " in *" --all "*) largest ;; esac
+
 # end_to_end TITLE HARNESS LIMIT: runs a harness and adds what it counted.
 end_to_end() {
   local p f s

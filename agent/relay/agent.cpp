@@ -2,15 +2,32 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <functional>
+#include <thread>
+#include <utility>
 
 namespace ckpt::relay {
 namespace {
 
 constexpr std::chrono::seconds kProgressEvery{1};
 constexpr std::size_t kRanksNamed = 4;  // of those that hold something up
+// For what is in hand; a thread that storage holds up is not waited for any longer.
+constexpr std::chrono::seconds kEndsWithin{5};
+
+void end_within(std::chrono::seconds time, std::function<void()> last) {
+  try {
+    std::thread([time, last = std::move(last)] {
+      std::this_thread::sleep_for(time);
+      last();
+      ::_exit(0);
+    }).detach();
+  } catch (const std::exception&) {  // no thread: then it ends when it can
+  }
+}
 
 }  // namespace
 
@@ -22,7 +39,9 @@ Agent::Agent(AgentOptions options, EventLog& log)
               [this](std::int32_t rank, ShimFrame frame) {
                 handle(RankSaid{rank, std::move(frame)});
               },
-              [this](std::int32_t rank, const std::string& how) { handle(RankClosed{rank, how}); }}),
+              [this](std::int32_t rank, const std::string& how) {
+                handle(RankClosed{rank, how});
+              }}),
       coordinator_(std::make_shared<CoordinatorLink>(
           io_, log, options_.job_directory, incarnation_of_variable(options_.incarnation).number,
           CoordinatorLink::Callbacks{[this] {
@@ -41,6 +60,7 @@ Agent::Agent(AgentOptions options, EventLog& log)
       signals_(io_),
       ticker_(io_),
       solitary_(io_),
+      reassuring_(io_),
       incarnation_(io_, options_.job_directory, incarnation_of_variable(options_.incarnation),
                    [this] { superseded(); }),
       worker_(io_, log, [this](const Event& event) { handle(event); }) {}
@@ -81,6 +101,10 @@ void Agent::handle(const Event& event) {
     std::visit([this](const auto& one) { perform(one); }, action);
     if (ending_) return;
   }
+  const bool held_up = state_.ranks_held_up();
+  if (!held_up) reassuring_.cancel();
+  if (held_up && !std::exchange(held_up_, held_up)) reassure_ranks();
+  held_up_ = held_up;
   if (std::holds_alternative<RankHello>(event) || std::holds_alternative<RankClosed>(event)) {
     solitude_.ranks(state_.ranks(), std::chrono::steady_clock::now());
     consider_solitude();
@@ -128,6 +152,7 @@ void Agent::perform(const Freeze& action) {
     requests.push_back(std::move(request));
   }
   worker_.freeze(action.order, std::move(requests));
+  reassure_ranks_later();  // not now: a rank that reads a frame cannot be copied
 }
 
 void Agent::perform(const Write& action) {
@@ -142,6 +167,22 @@ void Agent::tick() {
     if (const auto progress = worker_.progress()) handle(*progress);
     ticker_.expires_after(kProgressEvery);
     tick();
+  });
+}
+
+// Ranks that wait for this agent do so as long as they hear of it.
+void Agent::reassure_ranks() {
+  if (coordinator_->silence_ms() > 0) shims_.say_alive(coordinator_->silence_ms());
+  reassure_ranks_later();
+}
+
+void Agent::reassure_ranks_later() {
+  const std::uint32_t silence_ms = coordinator_->silence_ms();
+  if (silence_ms == 0) return;
+  reassuring_.expires_after(
+      std::chrono::milliseconds(std::max(silence_ms / CoordinatorSilence::kTicksToLose, 1u)));
+  reassuring_.async_wait([this](auto error) {
+    if (!error && state_.ranks_held_up()) reassure_ranks();
   });
 }
 
@@ -174,9 +215,7 @@ void Agent::perform(const EndAgent& action) { end(action.reason); }
 // A newer start of the job has taken over: what runs here is a second copy of it.
 void Agent::superseded() {
   if (ending_) return;
-  const std::vector<int> pids = shims_.pids();
-  log_.error("superseded", {{"ours", options_.incarnation}, {"ranks_killed", pids.size()}});
-  for (const int pid : pids) ::kill(pid, SIGKILL);
+  log_.error("superseded", {{"ours", options_.incarnation}, {"ranks_killed", shims_.kill_ranks()}});
   end("a newer start of the job has taken over");
 }
 
@@ -186,6 +225,7 @@ void Agent::end(const std::string& reason) {
   // The ranks are told first; a shim whose channel ends opens its doors anyway.
   handle(CoordinatorLost{});
   ending_ = true;
+  end_within(kEndsWithin, node_directory_->remover());
   coordinator_->stop();
   solitary_.cancel();
   worker_.drop(false);

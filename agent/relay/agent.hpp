@@ -3,6 +3,7 @@
 // Purpose: feeds RelayState with what sockets and the snapshot worker report and
 //   carries out its actions. Ends when the coordinator says so, when neither
 //   ranks nor a coordinator are left (solitude.hpp), or by SIGTERM or SIGINT.
+//   It ends within seconds also when storage hangs.
 // Ownership: owns everything of this process. Threads: run() in one thread; the
 //   snapshot worker has its own.
 // Errors: what stops it from starting is returned; everything later is logged.
@@ -51,6 +52,8 @@ class Agent {
   void perform(const EndAgent& action);
   void perform(const CallForNews& action);
   void tick();
+  void reassure_ranks();
+  void reassure_ranks_later();
   void consider_solitude();
   void coordinator_is(Solitude::Coordinator state);
   void superseded();
@@ -64,9 +67,9 @@ class Agent {
   ShimListener shims_;
   std::shared_ptr<CoordinatorLink> coordinator_;
   boost::asio::signal_set signals_;
-  boost::asio::steady_timer ticker_, solitary_;
+  boost::asio::steady_timer ticker_, solitary_, reassuring_;
   Solitude solitude_{std::chrono::steady_clock::now()};
-  bool ending_ = false;
+  bool ending_ = false, held_up_ = false;
   IncarnationWatch incarnation_;
   SnapshotWorker worker_;  // last: its thread reports to the others
 };

@@ -6,8 +6,6 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/write.hpp>
 
-#include "format/wire/coordinator_file.hpp"
-
 namespace ckpt::relay {
 namespace {
 
@@ -16,25 +14,26 @@ constexpr int kFirstPauseMs = 50, kLongestPauseMs = 2000;
 }  // namespace
 
 CoordinatorLink::CoordinatorLink(boost::asio::io_context& io, EventLog& log,
-                                 std::string job_directory, std::uint64_t incarnation,
+                                 const std::string& job_directory, std::uint64_t incarnation,
                                  Callbacks callbacks)
     : io_(io),
       log_(log),
-      job_directory_(std::move(job_directory)),
+      file_(io, job_directory + "/coordinator.json",
+            [this](const Result<wire::CoordinatorAddress>& address) { connect(address); }),
       incarnation_(incarnation),
       callbacks_(std::move(callbacks)),
       resolver_(io),
       timer_(io),
       watch_(io) {}
 
-void CoordinatorLink::connect() {
+void CoordinatorLink::connect(const Result<wire::CoordinatorAddress>& address) {
   if (stopped_) return;
-  const auto address = wire::read_coordinator_file(job_directory_ + "/coordinator.json");
-  if (!address) return retry(address.error().message(), address.error().code == ENOENT);
+  constexpr Failed before = Failed::before_connect;
+  if (!address) return retry(address.error().message(), before, address.error().code == ENOENT);
   const auto key = tls::JobKey::from_text(address->key);
-  if (!key) return retry(key.error().message());
+  if (!key) return retry(key.error().message(), before);
   auto context = tls::make_stream_context(tls::Role::client, *key);
-  if (!context) return retry(context.error().message());
+  if (!context) return retry(context.error().message(), before);
   const auto attempt = std::make_shared<Attempt>(io_, *context);
   attempt_ = attempt;
   const auto places = wire::places_to_try(*address, wire::host_name());
@@ -82,15 +81,15 @@ void CoordinatorLink::secure(const AttemptPointer& attempt) {
       });
 }
 
-void CoordinatorLink::retry(const std::string& cause, bool ended) {
+void CoordinatorLink::retry(const std::string& cause, Failed when, bool ended) {
   if (cause != last_cause_) log_.info("coordinator_unreachable", {{"cause", cause}});
   last_cause_ = cause;
   // All its addresses once, then a pause.
-  const bool more = places_ > 1 && next_place_ % places_ != 0;
+  const bool more = when == Failed::at_an_address && next_place_ % places_ != 0;
   if (!more) pause_ms_ = std::clamp(pause_ms_ * 2, kFirstPauseMs, kLongestPauseMs);
   timer_.expires_after(std::chrono::milliseconds(more ? 0 : pause_ms_));
   timer_.async_wait([self = shared_from_this()](auto error) {
-    if (!error) self->connect();
+    if (!error) self->file_.read();
   });
   callbacks_.unreachable(ended);
 }
@@ -181,7 +180,7 @@ void CoordinatorLink::broken(const std::string& cause) {
     last_cause_ = cause;
     callbacks_.lost();
   }
-  if (!stopped_) retry(cause);
+  if (!stopped_) retry(cause, was_up ? Failed::when_up : Failed::at_an_address);
 }
 
 // A network that was cut leaves the connection open, and the doors of the ranks

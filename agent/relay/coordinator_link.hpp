@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/relay/coordinator_file_reader.hpp"
 #include "agent/relay/coordinator_silence.hpp"
 #include "format/log/event_log.hpp"
 #include "format/tls/stream.hpp"
@@ -39,12 +40,13 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
     std::function<void(wire::Message)> said;
   };
 
-  CoordinatorLink(boost::asio::io_context& io, EventLog& log, std::string job_directory,
+  CoordinatorLink(boost::asio::io_context& io, EventLog& log, const std::string& job_directory,
                   std::uint64_t incarnation, Callbacks callbacks);
 
-  void start() { connect(); }
+  void start() { file_.read(); }
   void send(const wire::Message& message);
   void stop();
+  std::uint32_t silence_ms() const { return silence_ms_; }
 
  private:
   static constexpr std::chrono::seconds kConnectTime{5}, kWelcomeTime{15};
@@ -62,10 +64,12 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
   };
   using AttemptPointer = std::shared_ptr<Attempt>;
 
-  void connect();
+  void connect(const Result<wire::CoordinatorAddress>& address);
   void bound(const AttemptPointer& attempt, std::chrono::seconds time, std::string what);
   void secure(const AttemptPointer& attempt);
-  void retry(const std::string& cause, bool ended = false);
+  // What failed last: an address is followed by the next one at once.
+  enum class Failed { before_connect, at_an_address, when_up };
+  void retry(const std::string& cause, Failed when, bool ended = false);
   void greet(const AttemptPointer& attempt);
   void read_more(const AttemptPointer& attempt);
   void take_messages(const AttemptPointer& attempt);
@@ -77,7 +81,7 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
 
   boost::asio::io_context& io_;
   EventLog& log_;
-  std::string job_directory_;
+  CoordinatorFileReader file_;
   std::uint64_t incarnation_;
   Callbacks callbacks_;
   boost::asio::ip::tcp::resolver resolver_;

@@ -1,6 +1,7 @@
 #include "agent/relay/node_directory.hpp"
 
 #include <ctime>
+#include <mutex>
 
 #include "format/posix/file_system.hpp"
 #include "format/posix/private_directory.hpp"
@@ -19,6 +20,26 @@ void remove_contents(const std::string& path) {
 
 }  // namespace
 
+struct NodeDirectory::Claim {
+  std::mutex mutex;
+  std::string path;  // "": given back
+  UniqueFd lock;
+
+  void give_back() {
+    const std::lock_guard alone(mutex);
+    if (!path.empty()) remove_contents(path);
+    path.clear();
+    lock.reset();
+  }
+};
+
+NodeDirectory NodeDirectory::with(const std::string& path, UniqueFd lock) {
+  auto claim = std::make_shared<Claim>();
+  claim->path = path;
+  claim->lock = std::move(lock);
+  return NodeDirectory(std::move(claim));
+}
+
 Result<NodeDirectory> NodeDirectory::claim(const std::string& socket, int lock_fd) {
   const std::string path = directory_of(socket);
   if (auto made = make_private_directory(path); !made) return tl::unexpected(made.error());
@@ -28,15 +49,19 @@ Result<NodeDirectory> NodeDirectory::claim(const std::string& socket, int lock_f
     if (::fstat(lock_fd, &status) != 0 || ::flock(lock_fd, LOCK_EX | LOCK_NB) != 0)
       return fail_errno("take over the lock", std::to_string(lock_fd));
     ::fcntl(lock_fd, F_SETFD, FD_CLOEXEC);
-    return NodeDirectory(path, std::move(lock));
+    return with(path, std::move(lock));
   }
   auto lock = lock_private_file(path + kLock);
   if (!lock) return tl::unexpected(lock.error());
-  return NodeDirectory(path, std::move(*lock));
+  return with(path, std::move(*lock));
 }
 
 NodeDirectory::~NodeDirectory() {
-  if (!path_.empty()) remove_contents(path_);
+  if (claim_) claim_->give_back();
+}
+
+std::function<void()> NodeDirectory::remover() const {
+  return [claim = claim_] { claim->give_back(); };
 }
 
 void sweep_node_directories(const std::string& base) {

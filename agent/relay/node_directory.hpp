@@ -9,6 +9,8 @@
 // Source: format/posix/private_directory.hpp; mpi_shim/agent_starter.hpp.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "format/posix/result.hpp"
@@ -20,17 +22,18 @@ class NodeDirectory {
  public:
   // The directory of `socket`. `lock_fd`: the inherited lock, or -1.
   static Result<NodeDirectory> claim(const std::string& socket, int lock_fd);
-  NodeDirectory(NodeDirectory&& other) noexcept
-      : path_(std::move(other.path_)), lock_(std::move(other.lock_)) {
-    other.path_.clear();
-  }
+  NodeDirectory(NodeDirectory&&) noexcept = default;
   NodeDirectory& operator=(NodeDirectory&&) = delete;
   ~NodeDirectory();
 
+  // Does what the destructor does, once, from any thread, also when this is gone.
+  std::function<void()> remover() const;
+
  private:
-  NodeDirectory(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
-  std::string path_;
-  UniqueFd lock_;
+  struct Claim;
+  explicit NodeDirectory(std::shared_ptr<Claim> claim) : claim_(std::move(claim)) {}
+  static NodeDirectory with(const std::string& path, UniqueFd lock);
+  std::shared_ptr<Claim> claim_;
 };
 
 // Removes what killed agents of this user left below `base`, where no agent

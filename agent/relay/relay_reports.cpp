@@ -114,7 +114,7 @@ RelayState::News& RelayState::news(News::Kind kind, std::uint64_t generation) {
 // It goes ahead of whatever else is said, so that order is kept.
 void RelayState::tell_news(bool due, Actions& actions) {
   if (due) news_called_ = false;
-  if (news_.empty()) return;
+  if (news_.empty() && raised_.empty()) return;
   const auto first = std::find_if(actions.begin(), actions.end(), [](const Action& action) {
     return std::holds_alternative<ToCoordinator>(action);
   });
@@ -124,8 +124,18 @@ void RelayState::tell_news(bool due, Actions& actions) {
   }
   std::vector<Action> told;
   for (News& each : news_) told.push_back(ToCoordinator{message_of(std::move(each))});
-  news_.clear();
+  if (!raised_.empty()) {
+    wire::Raise raise{generation_, raised_by_, {}};
+    for (const auto& [gid, clock] : raised_) raise.clocks.push_back(clock);
+    told.push_back(ToCoordinator{std::move(raise)});
+  }
+  drop_news();
   actions.insert(first, std::make_move_iterator(told.begin()), std::make_move_iterator(told.end()));
+}
+
+void RelayState::drop_news() {
+  news_.clear();
+  raised_.clear();
 }
 
 wire::Message RelayState::message_of(News news) {

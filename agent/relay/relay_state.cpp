@@ -10,7 +10,7 @@ std::vector<Action> RelayState::step(const Event& event) {
   std::visit([&](const auto& one) { on(one, actions); }, event);
   // Without a coordinator nobody hears: what it must know it is told at its return.
   if (!coordinator_) {
-    news_.clear();
+    drop_news();
     std::erase_if(actions,
                   [](const Action& action) { return std::holds_alternative<ToCoordinator>(action); });
   }
@@ -47,8 +47,7 @@ bool RelayState::forget(std::int32_t number, const std::string& how) {
 }
 
 void RelayState::said(std::int32_t number, const ClocksFrame& frame, Actions& actions) {
-  // A rank that answers has rebuilt its MPI state; after this agent's start it
-  // does not say REBUILT again.
+  // A rank that answers has rebuilt its MPI state, whatever of it was heard.
   Rank& rank = ranks_[number];
   rank.rebuilding = false;
   if (!current(frame.generation) || awaiting_ != Awaiting::clocks || rank.answered) return;
@@ -73,17 +72,16 @@ void RelayState::said(std::int32_t number, const LevelFrame& frame, Actions& act
 
 // Only what is beyond all that this node knows: where another rank passed the
 // same target before, the new one is on its way.
-void RelayState::said(std::int32_t rank, const RaiseFrame& frame, Actions& actions) {
+void RelayState::said(std::int32_t rank, const RaiseFrame& frame, Actions&) {
   if (!current(frame.generation)) return;
-  wire::Raise message{generation_, rank, {}};
   for (const ckpt_clock& clock : frame.clocks) {
     if (clock.members < 2) continue;
     wire::Clock& known = clocks_[clock.gid];
     if (clock.count <= known.count) continue;
     known.count = clock.count;
-    message.clocks.push_back({clock.gid, clock.count, clock.members, 0});
+    raised_[clock.gid] = {clock.gid, clock.count, clock.members, 0};
+    raised_by_ = rank;
   }
-  if (!message.clocks.empty()) actions.push_back(ToCoordinator{std::move(message)});
 }
 
 void RelayState::said(std::int32_t number, const SentFrame& frame, Actions& actions) {
@@ -122,7 +120,7 @@ void RelayState::said(std::int32_t rank, const CannotFrame& frame, Actions& acti
 
 void RelayState::on(const CoordinatorUp&, Actions& actions) {
   coordinator_ = true;
-  news_.clear();
+  drop_news();
   for (const auto& [number, rank] : ranks_)
     news(News::Kind::joined).joined.push_back(joined(rank));
   for (const auto& [number, rank] : ranks_)
@@ -150,8 +148,7 @@ void RelayState::order_all(ShimOrder order, Actions& actions) const {
 
 // The generation ends early: all ranks go on, nothing is kept.
 void RelayState::give_up(Actions& actions) {
-  if (phase_ == Phase::cutting || phase_ == Phase::freezing || phase_ == Phase::frozen)
-    order_all({CKPT_FRAME_RESUME}, actions);
+  if (ranks_held_up()) order_all({CKPT_FRAME_RESUME}, actions);
   if (phase_ != Phase::cutting) actions.push_back(DropSnapshot{generation_, false});
   end_generation();
 }
@@ -160,6 +157,7 @@ void RelayState::end_generation() {
   phase_ = Phase::idle;
   awaiting_ = Awaiting::nothing;
   clocks_.clear();
+  raised_.clear();
   for (auto& [number, rank] : ranks_) {
     Markers().swap(rank.sent);
     Markers().swap(rank.expected);

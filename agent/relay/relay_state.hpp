@@ -97,7 +97,7 @@ struct AnswerHoldUp {
   std::vector<std::int32_t> awaited;
 };
 // Feed NewsDue once what is ready now has been read: ranks that come and go at
-// the same time are then one message.
+// the same time are then one message, and so are clocks raised at the same time.
 struct CallForNews {};
 struct EndAgent {
   std::string reason;
@@ -112,6 +112,10 @@ class RelayState {
 
   enum class Phase { idle, cutting, freezing, frozen, writing, written };
   Phase phase() const { return phase_; }
+  // From QUIESCE to RESUME.
+  bool ranks_held_up() const {
+    return phase_ == Phase::cutting || phase_ == Phase::freezing || phase_ == Phase::frozen;
+  }
   std::uint64_t generation() const { return generation_; }
   std::size_t ranks() const { return ranks_.size(); }
 
@@ -195,11 +199,14 @@ class RelayState {
   };
   News& news(News::Kind kind, std::uint64_t generation = 0);
   void tell_news(bool due, Actions& actions);
+  void drop_news();
   static wire::Message message_of(News news);
   static wire::JoinedRank joined(const Rank& rank);
 
   std::map<std::int32_t, Rank> ranks_;
   std::vector<News> news_;
+  std::map<std::uint64_t, wire::Clock> raised_;  // by gid: not yet told
+  std::int32_t raised_by_ = -1;                  // one of those that did
   bool news_called_ = false;
   bool coordinator_ = false;
   Phase phase_ = Phase::idle;

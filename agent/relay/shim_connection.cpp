@@ -13,18 +13,20 @@ namespace ckpt::relay {
 void ShimConnection::start() {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-      peer.uid != ::geteuid()) {
-    close();
-    return;
-  }
+  if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return fail_with(fail_errno("getsockopt", "SO_PEERCRED").value().message());
   facts.pid = peer.pid;
+  if (peer.uid != ::geteuid()) {
+    listener_->refuse("user " + std::to_string(peer.uid), peer.pid, "not this agent's user");
+    return close();
+  }
   read_head();
 }
 
 void ShimConnection::read_head() {
   boost::asio::async_read(socket_, boost::asio::buffer(&head_, sizeof head_),
                           [self = shared_from_this()](auto error, std::size_t) {
+                            if (error && !self->greeted_) return self->close();  // it ended
                             if (error) return self->fail_with("closed its channel");
                             self->read_payload();
                           });
@@ -41,7 +43,19 @@ void ShimConnection::read_payload() {
                           });
 }
 
+// Another version's HELLO may have another size.
+bool ShimConnection::of_our_version() {
+  std::uint32_t version = 0;
+  if (greeted_ || head_.type != CKPT_FRAME_HELLO || payload_.size() < sizeof version) return true;
+  std::memcpy(&version, payload_.data(), sizeof version);
+  if (version == CKPT_SHIM_CHANNEL_VERSION) return true;
+  fail_with("it speaks version " + std::to_string(version) + ", not " +
+            std::to_string(CKPT_SHIM_CHANNEL_VERSION));
+  return false;
+}
+
 void ShimConnection::take_frame() {
+  if (!of_our_version()) return;
   auto frame = parse_shim_frame(head_.type, payload_);
   if (!frame) return fail_with(frame.error().message());
   const auto* hello = std::get_if<ckpt_hello>(&*frame);
@@ -96,7 +110,11 @@ void ShimConnection::write_next() {
 void ShimConnection::fail_with(const std::string& how) {
   ShimListener* listener = std::exchange(listener_, nullptr);
   close();
-  if (listener != nullptr && greeted_) listener->lost(*this, how);
+  if (listener == nullptr) return;
+  if (greeted_)
+    listener->lost(*this, how);
+  else
+    listener->refuse("pid " + std::to_string(facts.pid), facts.pid, how);
 }
 
 void ShimConnection::close() {

@@ -4,7 +4,8 @@
 //   ShimListener alone.
 // Ownership: shared by its pending operations; closed by the listener.
 // Threads: the io_context's one thread.
-// Errors: any failure closes it; the listener hears once.
+// Errors: any failure closes it; the listener hears once. What comes instead of a
+//   HELLO is logged.
 #pragma once
 
 #include <deque>
@@ -35,6 +36,7 @@ class ShimConnection : public std::enable_shared_from_this<ShimConnection> {
   void read_head();
   void read_payload();
   void take_frame();
+  bool of_our_version();
   void write_next();
   void fail_with(const std::string& how);
 

@@ -128,6 +128,12 @@ std::vector<std::uint8_t> encode_order(const ShimOrder& order) {
   return framed(order.type, payload);
 }
 
+std::vector<std::uint8_t> encode_alive(std::uint32_t silence_ms) {
+  std::vector<std::uint8_t> payload;
+  append(payload, ckpt_alive{silence_ms});
+  return framed(CKPT_FRAME_ALIVE, payload);
+}
+
 std::vector<std::uint8_t> encode_welcome(std::int32_t agent_pid) {
   std::vector<std::uint8_t> payload;
   append(payload, ckpt_welcome{CKPT_SHIM_CHANNEL_VERSION, agent_pid});

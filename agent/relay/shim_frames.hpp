@@ -43,6 +43,7 @@ struct ShimOrder {
 };
 
 std::vector<std::uint8_t> encode_order(const ShimOrder& order);
+std::vector<std::uint8_t> encode_alive(std::uint32_t silence_ms);
 std::vector<std::uint8_t> encode_welcome(std::int32_t agent_pid);
 
 }  // namespace ckpt::relay

@@ -1,15 +1,25 @@
 #include "agent/relay/shim_listener.hpp"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <exception>
 
 #include "agent/relay/shim_connection.hpp"
 
 namespace ckpt::relay {
+namespace {
+
+// Descriptors or memory are short: they do not come back at once.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+}  // namespace
+
 ShimListener::ShimListener(boost::asio::io_context& io, EventLog& log, Callbacks callbacks)
-    : io_(io), log_(log), callbacks_(std::move(callbacks)), acceptor_(io) {}
+    : io_(io), log_(log), callbacks_(std::move(callbacks)), acceptor_(io), again_(io) {}
 
 ShimListener::~ShimListener() { close(); }
 
@@ -37,12 +47,24 @@ Status ShimListener::listen(const std::string& path) {
 void ShimListener::accept() {
   acceptor_.async_accept([this](auto error, ShimConnection::Socket socket) {
     if (error == boost::asio::error::operation_aborted) return;
-    if (error)
-      log_.warning("accept_failed", {{"socket", path_}, {"cause", error.message()}});
-    else
+    if (!error) {
       std::make_shared<ShimConnection>(*this, std::move(socket))->start();
-    if (acceptor_.is_open()) accept();
+      if (acceptor_.is_open()) accept();
+      return;
+    }
+    if (told_.insert(error.message()).second)
+      log_.warning("accept_failed", {{"socket", path_}, {"cause", error.message()}});
+    again_.expires_after(kAcceptPause);
+    again_.async_wait([this](auto cancelled) {
+      if (!cancelled && acceptor_.is_open()) accept();
+    });
   });
+}
+
+// Before its HELLO: `whose` is told once with each cause.
+void ShimListener::refuse(const std::string& whose, int pid, const std::string& cause) {
+  if (told_.insert(whose + cause).second)
+    log_.warning("connection_refused", {{"from", whose}, {"pid", pid}, {"cause", cause}});
 }
 
 bool ShimListener::welcome(const std::shared_ptr<ShimConnection>& connection,
@@ -54,8 +76,11 @@ bool ShimListener::welcome(const std::shared_ptr<ShimConnection>& connection,
     return false;
   };
   if (connection->facts.pid <= 0) return reject("its process cannot be seen from here");
-  if (hello.version != CKPT_SHIM_CHANNEL_VERSION)
-    return reject("it speaks version " + std::to_string(hello.version));
+  connection->facts.process.reset(
+      static_cast<int>(::syscall(SYS_pidfd_open, connection->facts.pid, 0)));
+  if (!connection->facts.process)
+    return reject(
+        fail_errno("pidfd_open", std::to_string(connection->facts.pid)).value().message());
   if (hello.rank < 0 || hello.rank >= hello.world_size) return reject("not a rank of its world");
   if (const auto old = ranks_.find(hello.rank); old != ranks_.end()) {
     // The rank has given its old connection up; the end of that was not read yet.
@@ -90,16 +115,20 @@ void ShimListener::send(std::int32_t rank, const ShimOrder& order) {
     found->second->send(encode_order(order));
 }
 
+void ShimListener::say_alive(std::uint32_t silence_ms) {
+  const std::vector<std::uint8_t> bytes = encode_alive(silence_ms);
+  for (const auto& [rank, connection] : ranks_) connection->send(bytes);
+}
+
 const ShimListener::RankFacts* ShimListener::facts(std::int32_t rank) const {
   const auto found = ranks_.find(rank);
   return found == ranks_.end() ? nullptr : &found->second->facts;
 }
 
-std::vector<int> ShimListener::pids() const {
-  std::vector<int> all;
+std::size_t ShimListener::kill_ranks() {
   for (const auto& [rank, connection] : ranks_)
-    if (connection->facts.pid > 0) all.push_back(connection->facts.pid);
-  return all;
+    ::syscall(SYS_pidfd_send_signal, connection->facts.process.get(), SIGKILL, nullptr, 0);
+  return ranks_.size();
 }
 
 bool ShimListener::activity(std::int32_t rank, wire::RankActivity& activity) const {
@@ -112,6 +141,7 @@ bool ShimListener::activity(std::int32_t rank, wire::RankActivity& activity) con
 void ShimListener::close() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
+  again_.cancel();
   for (const auto& [rank, connection] : ranks_) connection->close();
   ranks_.clear();
   if (!path_.empty()) ::unlink(path_.c_str());

@@ -5,7 +5,8 @@
 // Ownership: owns the snapshot under way and its partial file, which is removed
 //   unless the generation was committed.
 // Threads: the public functions from the io_context's thread; reports are posted
-//   there. drop() also stops what is being written.
+//   there. drop() also stops what is being written, and kills the copies at once:
+//   storage that hangs must not keep the memory they hold.
 // Errors: reported as SnapshotFailed, after everything was cleaned up.
 #pragma once
 

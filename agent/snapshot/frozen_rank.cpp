@@ -20,6 +20,20 @@ namespace {
 
 constexpr int kMpiThreadMultiple = 3;  // MPI_THREAD_MULTIPLE in every MPI ABI of ours
 
+// The order to take a copy may be old: of an agent that was stopped, and whose rank
+// waited for it no longer. What has gone on belongs to no generation.
+Status check_still_drained(tracee::PtracePort& port, int pid, std::uint64_t restart_block) {
+  if (restart_block == 0) return {};  // no shim's
+  ckpt_restart_block block{};
+  if (auto done = port.read_memory(pid, tracee::RemoteAddress(restart_block), &block, sizeof block);
+      !done)
+    return done;
+  if (block.magic == CKPT_RESTART_BLOCK_MAGIC && block.drained != 1)
+    return fail("snapshot", "pid " + std::to_string(pid),
+                "it does not wait for this agent (any more)", EAGAIN);
+  return {};
+}
+
 // What the lower half says of itself, where the restart block names its table.
 std::optional<ckpt_lower_table> read_lower_table(tracee::PtracePort& port, int pid,
                                                  std::uint64_t restart_block) {
@@ -108,6 +122,7 @@ Status FrozenRank::while_stopped(tracee::StoppedProcess& process, const RankRequ
                                  const FreezeMeeting& meeting, bool& met_stopped,
                                  bool& met_copied) {
   const int tid = process.threads().front().tid;
+  if (auto done = check_still_drained(port_, pid_, request.restart_block); !done) return done;
   if (auto done = capture_threads(process); !done) return done;
   if (auto done = capture_process(port_, pid_, tid, image_.process); !done) return done;
   auto descriptors = capture_descriptors(pid_, descriptor_rules(request));

@@ -59,6 +59,7 @@ class FrozenRank {
   const pages::PagePlan& plan() const { return plan_; }
   pages::PageReader* reader() { return reader_ ? &*reader_ : nullptr; }
   std::int64_t frozen_ns() const { return frozen_ns_; }
+  int copy_pid() const { return copy_ ? copy_->pid() : 0; }
   // Why there is no forked copy; empty when there is one.
   const std::string& fork_failure() const { return fork_failure_; }
 

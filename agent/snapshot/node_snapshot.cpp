@@ -1,6 +1,8 @@
 #include "agent/snapshot/node_snapshot.hpp"
 
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -10,6 +12,7 @@
 #include <thread>
 
 #include "agent/pages/payload_stream.hpp"
+#include "format/posix/unique_fd.hpp"
 
 namespace ckpt::snapshot {
 namespace {
@@ -54,14 +57,41 @@ class NodeSnapshot::Meeting {
   bool shared_ = false;
 };
 
+// What another thread than a copy's tracer may do with it: kill it. The tracer may be
+// stuck in a write, and takes the end of its copy later. A pidfd never means another.
+class NodeSnapshot::Copies {
+ public:
+  void add(int pid) {
+    UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    const std::lock_guard lock(mutex_);
+    if (killed_) kill(copy);
+    copies_.push_back(std::move(copy));
+  }
+  void kill_all() {
+    const std::lock_guard lock(mutex_);
+    killed_ = true;
+    for (const UniqueFd& copy : copies_) kill(copy);
+  }
+
+ private:
+  static void kill(const UniqueFd& copy) {
+    if (copy) ::syscall(SYS_pidfd_send_signal, copy.get(), SIGKILL, nullptr, 0);
+  }
+
+  std::mutex mutex_;
+  std::vector<UniqueFd> copies_;
+  bool killed_ = false;
+};
+
 // The tracer's thread of one rank.
 class NodeSnapshot::Worker {
  public:
   Worker(const RankRequest& request, Meeting& meeting, std::counting_semaphore<>& streams,
-         std::atomic<std::uint64_t>& bytes_done, const std::atomic<bool>& cancelled)
+         Copies& copies, std::atomic<std::uint64_t>& bytes_done, const std::atomic<bool>& cancelled)
       : request_(request),
         meeting_(meeting),
         streams_(streams),
+        copies_(copies),
         bytes_done_(bytes_done),
         cancelled_(cancelled),
         thread_([this] { run(); }) {}
@@ -97,6 +127,7 @@ class NodeSnapshot::Worker {
     } catch (const std::exception& error) {  // no memory
       status = fail("snapshot", "", error.what(), ENOMEM);
     }
+    if (status && rank.copy_pid() > 0) copies_.add(rank.copy_pid());
     result_ = {request_.rank,
                rank.frozen_ns(),
                rank.plan().pages,
@@ -140,6 +171,7 @@ class NodeSnapshot::Worker {
   const RankRequest request_;
   Meeting& meeting_;
   std::counting_semaphore<>& streams_;
+  Copies& copies_;
   std::atomic<std::uint64_t>& bytes_done_;
   const std::atomic<bool>& cancelled_;
   std::promise<Status> frozen_, written_;
@@ -152,16 +184,22 @@ class NodeSnapshot::Worker {
 };
 
 NodeSnapshot::NodeSnapshot(std::vector<RankRequest> ranks)
-    : requests_(std::move(ranks)), 
+    : requests_(std::move(ranks)),
       meeting_(std::make_unique<Meeting>(requests_.size())),
-      streams_(std::make_unique<std::counting_semaphore<>>(kStreamsAtOnce)) {}
+      streams_(std::make_unique<std::counting_semaphore<>>(kStreamsAtOnce)),
+      copies_(std::make_unique<Copies>()) {}
 
 NodeSnapshot::~NodeSnapshot() { cancelled_ = true; }
+
+void NodeSnapshot::cancel() {
+  cancelled_ = true;
+  copies_->kill_all();
+}
 
 tl::expected<std::vector<RankFrozen>, RankFailure> NodeSnapshot::freeze() {
   for (const RankRequest& request : requests_)
     workers_.push_back(
-        std::make_unique<Worker>(request, *meeting_, *streams_, bytes_done_, cancelled_));
+        std::make_unique<Worker>(request, *meeting_, *streams_, *copies_, bytes_done_, cancelled_));
   std::vector<RankFrozen> results;
   tl::expected<std::vector<RankFrozen>, RankFailure> outcome;
   for (auto& worker : workers_) {

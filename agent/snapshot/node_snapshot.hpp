@@ -4,7 +4,8 @@
 //   and lives until the rank's copy is gone. freeze() returns when every rank
 //   runs again; write() streams the copies; the destructor kills them.
 // Ownership: owns threads and copies. The GenerationWriter is borrowed.
-// Threads: freeze, write and the destructor from one thread; cancel from any.
+// Threads: freeze, write and the destructor from one thread; cancel from any: it
+//   kills the copies at once, whatever the threads that own them wait for.
 // Units: ns, bytes.
 // Errors: the first rank that failed, with its number in front ("rank 3: fd 7 is
 //   a TCP socket to ..."). Then no rank is kept frozen and nothing is written.
@@ -51,9 +52,10 @@ class NodeSnapshot {
 
   std::uint64_t upper_bytes() const;
   std::uint64_t bytes_done() const { return bytes_done_; }
-  void cancel() { cancelled_ = true; }
+  void cancel();
 
  private:
+  class Copies;
   class Worker;
   class Meeting;
 
@@ -62,6 +64,7 @@ class NodeSnapshot {
   std::unique_ptr<std::counting_semaphore<>> streams_;
   std::atomic<std::uint64_t> bytes_done_ = 0;
   std::atomic<bool> cancelled_ = false;
+  std::unique_ptr<Copies> copies_;
   std::vector<std::unique_ptr<Worker>> workers_;  // last: they use the others
 };
 

@@ -79,6 +79,22 @@ Result<std::string> ask_slurm(const std::string& job_id, std::chrono::millisecon
   return output_of({"scontrol", "--oneliner", "show", "job", job_id}, patience);
 }
 
+bool may_be_requeued(std::string_view text) {
+  return slurm_field(text, "Requeue") == "1" && slurm_field(text, "BatchFlag").value_or("0") != "0";
+}
+
+bool is_preempted(std::string_view text) {
+  const auto when = slurm_time(slurm_field(text, "PreemptTime").value_or(""));
+  const auto start = slurm_time(slurm_field(text, "StartTime").value_or(""));
+  return when && start && *when >= *start;
+}
+
+Status requeue(const std::string& job_id, std::chrono::milliseconds patience) {
+  const auto done = output_of({"scontrol", "requeue", job_id}, patience);
+  if (!done) return tl::unexpected(done.error());
+  return {};
+}
+
 std::string shell_word(const std::string& word) {
   std::string quoted = "'";
   for (const char each : word) {

@@ -44,6 +44,12 @@ std::optional<std::int64_t> slurm_time(const std::string& text);
 
 // Runs `scontrol --oneliner show job ID`.
 Result<std::string> ask_slurm(const std::string& job_id, std::chrono::milliseconds patience);
+// Of that text: a batch job, and one that its owner and the site let be requeued.
+bool may_be_requeued(std::string_view text);
+// Of that text: it is to make room for another job, and given some time to end.
+bool is_preempted(std::string_view text);
+// Runs `scontrol requeue ID`: Slurm ends the job, and begins its script again.
+Status requeue(const std::string& job_id, std::chrono::milliseconds patience);
 
 // A word for sh(1), quoted.
 std::string shell_word(const std::string& word);

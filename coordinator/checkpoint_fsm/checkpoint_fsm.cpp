@@ -27,6 +27,8 @@ Actions CheckpointFsm::step(const Event& event) {
     }
   } else if (std::holds_alternative<Tick>(event)) {
     on_tick(actions);
+  } else if (std::holds_alternative<TargetsDue>(event)) {
+    on_targets_due(actions);
   } else if (const auto* it = std::get_if<CommitEnded>(&event)) {
     if (state_ != State::commit) return actions;
     if (!it->ok) {

@@ -58,6 +58,7 @@ struct Deadline {  // the state entered as number `entry` (Entered::entry) took 
   std::uint64_t entry = 0;
 };
 struct Tick {};  // some time passed, a fraction of a second
+struct TargetsDue {};  // what CallForTargets asked for
 struct CommitEnded {
   bool ok = false;
   std::string error;
@@ -65,7 +66,8 @@ struct CommitEnded {
 struct AbortRequest {
   std::string reason;
 };
-using Event = std::variant<Begin, FromAgent, AgentLost, Deadline, Tick, CommitEnded, AbortRequest>;
+using Event = std::variant<Begin, FromAgent, AgentLost, Deadline, Tick, TargetsDue, CommitEnded,
+                           AbortRequest>;
 
 // ---- actions, to be carried out in order
 
@@ -88,6 +90,9 @@ struct FlushAdvanced {  // at a Tick: arm the deadline of `flush` anew
   std::uint64_t entry = 0;
   std::uint64_t bytes_done = 0, bytes_total = 0;
 };
+// Feed TargetsDue once what is ready now has been read: what several nodes raise
+// at the same time is then one version of the targets.
+struct CallForTargets {};
 struct Part {
   std::uint32_t agent = 0;
   std::string node, path;
@@ -107,7 +112,8 @@ struct Ended {  // state idle again; last action
   State during = State::idle;  // where it ended
   bool again = false;          // a race of its own making: worth another try at once
 };
-using Action = std::variant<Send, OrderSnapshot, Entered, FlushAdvanced, Commit, Ended>;
+using Action =
+    std::variant<Send, OrderSnapshot, Entered, FlushAdvanced, CallForTargets, Commit, Ended>;
 using Actions = std::vector<Action>;
 
 class CheckpointFsm {
@@ -170,6 +176,8 @@ class CheckpointFsm {
   };
   Merged merge(std::uint32_t index, const wire::Clock& clock);
   void begin_level(Actions& actions);
+  void raised(std::uint32_t index, std::uint64_t gid);  // the agent must be told
+  void on_targets_due(Actions& actions);
   void begin_drain(Actions& actions);
   void commit_if_all_flushed(Actions& actions);
   void count_bytes(AgentState& agent, std::uint64_t done, std::uint64_t total);
@@ -192,6 +200,8 @@ class CheckpointFsm {
   std::size_t agents_done_ = 0, agents_flushed_ = 0;
   std::unordered_map<std::uint64_t, Target> targets_;
   std::uint64_t version_ = 0;     // of the newest targets
+  std::vector<std::uint32_t> concerned_;  // agents with targets raised since
+  bool targets_called_ = false;
   std::uint64_t query_ = 0;
   std::uint64_t moved_ = 0, moved_at_tick_ = 0;  // messages that changed something
   std::uint32_t idle_ticks_ = 0, releases_ = 0;

@@ -57,6 +57,8 @@ void CheckpointFsm::send_targets(std::uint32_t index, Actions& actions) {
   wire::Targets targets{generation_, version_, {}};
   targets.clocks.reserve(agent.changed.size());
   std::sort(agent.changed.begin(), agent.changed.end());
+  agent.changed.erase(std::unique(agent.changed.begin(), agent.changed.end()),
+                      agent.changed.end());
   for (const std::uint64_t gid : agent.changed) targets.clocks.push_back(targets_.at(gid).clock);
   agent.changed.clear();
   actions.push_back(Send{agent.who.agent, std::move(targets)});
@@ -73,32 +75,44 @@ void CheckpointFsm::on(std::uint32_t index, const wire::Raise& message, Actions&
     return;
   }
   ++moved_;
-  std::vector<std::uint32_t> concerned;
-  const auto tell = [&](std::uint32_t agent, std::uint64_t gid) {
-    if (agents_[agent].changed.empty()) concerned.push_back(agent);
-    agents_[agent].changed.push_back(gid);
-  };
   for (wire::Clock clock : message.clocks) {
     clock.reporters = 0;
     const Merged merged = merge(index, clock);
     if (state_ == State::quiesce) continue;  // the first targets are still to be made
     if (!merged.grown) {
       // The targets that say so are on their way to those who had it already.
-      if (merged.joined) tell(index, clock.gid);
+      if (merged.joined) raised(index, clock.gid);
     } else if (merged.target->everyone()) {
-      for (std::uint32_t agent = 0; agent < agents_.size(); ++agent) tell(agent, clock.gid);
+      for (std::uint32_t agent = 0; agent < agents_.size(); ++agent) raised(agent, clock.gid);
     } else {
-      for (const std::uint32_t agent : merged.target->agents) tell(agent, clock.gid);
+      for (const std::uint32_t agent : merged.target->agents) raised(agent, clock.gid);
     }
   }
+  if (!concerned_.empty() && !std::exchange(targets_called_, true)) {
+    actions.push_back(CallForTargets{});
+  }
+}
+
+// What it says of older targets does not count any more.
+void CheckpointFsm::raised(std::uint32_t index, std::uint64_t gid) {
+  AgentState& agent = agents_[index];
+  if (agent.changed.empty()) concerned_.push_back(index);
+  agent.changed.push_back(gid);
+  if (std::exchange(agent.done, false)) --agents_done_;
+}
+
+void CheckpointFsm::on_targets_due(Actions& actions) {
+  targets_called_ = false;
+  const std::vector<std::uint32_t> concerned = std::exchange(concerned_, {});
   if (concerned.empty()) return;
   ++version_;
-  for (const std::uint32_t agent : concerned) send_targets(agent, actions);
+  for (const std::uint32_t index : concerned) send_targets(index, actions);
 }
 
 void CheckpointFsm::on(std::uint32_t index, const wire::Level& message, Actions& actions) {
   AgentState& agent = agents_[index];
   if (state_ != State::level || message.version != agent.targets_version || agent.done) return;
+  if (!agent.changed.empty()) return;  // newer ones are due
   if (!all_done(agent)) return;
   enter(State::cut, actions);
   send_all(wire::Cut{generation_}, actions);
@@ -112,6 +126,7 @@ void CheckpointFsm::release(Actions& actions) {
   ++moved_;
   idle_ticks_ = 0;
   ++version_;
+  concerned_.clear();
   for (std::uint32_t index = 0; index < agents_.size(); ++index) {
     agents_[index].hold_up.reset();
     actions.push_back(Send{agents_[index].who.agent, wire::Release{generation_}});

@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 extern char** environ;
 
@@ -78,7 +81,9 @@ Result<std::uint64_t> parse_duration(const std::string& text) {
     else if (name == "d") total += number * 86'400'000;
     else return bad();
   }
-  if (text.empty()) return bad();
+  // Ten years: more would not fit into the clocks that it is added to.
+  constexpr std::uint64_t kMost = 3650ull * 86'400'000;
+  if (text.empty() || total > kMost) return bad();
   return total;
 }
 
@@ -98,10 +103,14 @@ CLI::Option* add_duration(CLI::App& command, const std::string& name, std::uint6
       });
 }
 
-std::vector<std::string> own_environment() {
-  std::vector<std::string> all;
-  for (char** each = environ; *each != nullptr; ++each) all.emplace_back(*each);
-  return all;
+int run_natively(const std::vector<std::string>& command) {
+  tell("the job runs without checkpoints");
+  std::vector<char*> words;
+  for (const std::string& each : command) words.push_back(const_cast<char*>(each.c_str()));
+  words.push_back(nullptr);
+  ::setenv("CKPT_INSIDE_RUN", "1", 1);
+  ::execvp(words[0], words.data());
+  return complain(Exit::cannot_start, std::string(words[0]) + ": " + std::strerror(errno));
 }
 
 }  // namespace ckpt::coordinator

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "coordinator/job_directory/job_directory.hpp"
+#include "coordinator/launch/mpi_command.hpp"
 #include "coordinator/terminal/words.hpp"
 #include "format/posix/file_system.hpp"
 
@@ -56,7 +57,8 @@ Result<std::uint64_t> parse_duration(const std::string& text);
 // For CLI11: text to milliseconds, and what is wrong with it.
 CLI::Option* add_duration(CLI::App& command, const std::string& name, std::uint64_t& milliseconds,
                           const std::string& description);
-std::vector<std::string> own_environment();
+// Becomes the command; returns the exit code when that fails.
+int run_natively(const std::vector<std::string>& command);
 
 void add_run(CLI::App& app, Context& context);
 void add_serve(CLI::App& app, Context& context);

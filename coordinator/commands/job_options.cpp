@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "coordinator/launch/mpi_command.hpp"
+
 namespace ckpt::coordinator {
 
 void JobOptionArguments::add_to(CLI::App& command) {
@@ -32,15 +34,8 @@ void JobOptionArguments::add_to(CLI::App& command) {
   restarts = command.add_option("--max-restarts", max_restarts,
                                 "restart a job that failed so often [0]")
                  ->type_name("N");
-  command
-      .add_option("--spare-hosts", spare_hosts,
-                  "HOST[:SLOTS],...: take the places of nodes that failed")
-      ->delimiter(',')
+  command.add_option("--spare-hosts", spares, "HOST[:SLOTS],...: take the places of nodes that failed")
       ->type_name("HOSTS");
-  // The defaults of a site may stand before the user's own.
-  for (CLI::Option* each : command.get_options()) {
-    if (each == every || each == timeout || each == silence || each == mtbf || each->check_lname("keep")) each->take_last();
-  }
   command
       .add_option("--on-unsupported", on_unsupported,
                   "where the shim cannot work: `stop` the job, or run it `native` [stop]")
@@ -52,6 +47,13 @@ void JobOptionArguments::add_to(CLI::App& command) {
                   "ranks are on others [auto]")
       ->type_name("auto|local|all")
       ->check(CLI::IsMember({"auto", "local", "all"}));
+  // The defaults of a site may stand before the user's own.
+  for (CLI::Option* each : command.get_options()) {
+    for (const char* name : {"every", "mtbf", "keep", "timeout", "silence", "max-restarts",
+                             "spare-hosts", "on-unsupported", "listen"}) {
+      if (each->check_lname(name)) each->take_last();
+    }
+  }
 }
 
 void JobOptionArguments::apply(JobOptions& options) const {
@@ -62,10 +64,12 @@ void JobOptionArguments::apply(JobOptions& options) const {
   }
   if (mtbf->count() > 0) options.mtbf_seconds = (mtbf_ms + 999) / 1000;
   // Below that, a busy machine's pauses would count as deaths.
-  constexpr std::uint64_t kLeastSilence = 1000;
-  if (silence->count() > 0) options.silence_ms = std::max(silence_ms, kLeastSilence);
+  constexpr std::uint64_t kLeastSilence = 1000, kMostSilence = 86'400'000;
+  if (silence->count() > 0) {
+    options.silence_ms = std::clamp(silence_ms, kLeastSilence, kMostSilence);
+  }
   if (restarts->count() > 0) options.max_restarts = max_restarts;
-  if (!spare_hosts.empty()) options.spare_hosts = spare_hosts;
+  if (!spares.empty()) options.spare_hosts = split(spares, ',');
   if (timeout->count() > 0) options.timeout_ms = std::max<std::uint64_t>(timeout_ms, 1);
   if (keep > 0) options.keep = keep;
   if (!on_unsupported.empty()) options.on_unsupported = on_unsupported;
@@ -77,8 +81,16 @@ std::vector<std::string> JobOptionArguments::words() const {
   const auto add = [&all](const char* name, const std::string& value) {
     all.insert(all.end(), {name, value});
   };
-  if (every->count() > 0) add("--every", std::to_string(every_ms) + "ms");
-  if (timeout->count() > 0) add("--timeout", std::to_string(timeout_ms) + "ms");
+  const auto add_time = [&add](const CLI::Option* option, const char* name, std::uint64_t ms) {
+    if (option->count() > 0) add(name, std::to_string(ms) + "ms");
+  };
+  if (every_auto) add("--every", "auto");
+  else add_time(every, "--every", every_ms);
+  add_time(mtbf, "--mtbf", mtbf_ms);
+  add_time(timeout, "--timeout", timeout_ms);
+  add_time(silence, "--silence", silence_ms);
+  if (restarts->count() > 0) add("--max-restarts", std::to_string(max_restarts));
+  if (!spares.empty()) add("--spare-hosts", spares);
   if (keep > 0) add("--keep", std::to_string(keep));
   if (!on_unsupported.empty()) add("--on-unsupported", on_unsupported);
   if (!listen.empty()) add("--listen", listen);

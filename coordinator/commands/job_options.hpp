@@ -12,8 +12,7 @@ struct JobOptionArguments {
   std::uint64_t every_ms = 0, timeout_ms = 0, keep = 0, mtbf_ms = 0, silence_ms = 0;
   std::uint64_t max_restarts = 0;
   bool every_auto = false;
-  std::string on_unsupported, listen;
-  std::vector<std::string> spare_hosts;
+  std::string on_unsupported, listen, spares;
   CLI::Option *every = nullptr, *timeout = nullptr, *mtbf = nullptr, *silence = nullptr,
               *restarts = nullptr;
 

@@ -41,6 +41,14 @@ int run_program(int argc, char** argv) {
     app.parse(words);
   } catch (const CLI::ParseError& problem) {
     const int code = app.exit(problem);
+    // A wrong option is no reason for the job not to run.
+    const auto has = [argc, argv](const char* word) {
+      return std::find(argv + 1, argv + argc, std::string(word)) != argv + argc;
+    };
+    if (code != 0 && argc > 1 && std::string(argv[1]) == "run" && !context.tail.empty() &&
+        has("--or-native")) {
+      return run_natively(context.tail);
+    }
     return code == 0 ? 0 : static_cast<int>(Exit::usage);
   }
   return context.status;

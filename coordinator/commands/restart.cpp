@@ -5,12 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "coordinator/commands/chosen_generation.hpp"
 #include "coordinator/commands/command.hpp"
 #include "coordinator/commands/restart.hpp"
 #include "coordinator/commands/supervised_job.hpp"
 #include "coordinator/control_client/control_client.hpp"
+#include "coordinator/commands/requeued.hpp"
 #include "coordinator/job_directory/incarnation_file.hpp"
 #include "coordinator/time_limit/limit_guard.hpp"
 #include "format/image/generation_directory.hpp"
@@ -61,6 +63,14 @@ tl::expected<JobDirectory, int> open_directory(Context& context, const RestartOp
   return *made;
 }
 
+// Whether Slurm has begun this very batch script again, and what the earlier run of
+// it has committed: then that is gone on from, not what it was told to begin with.
+bool began_again(Context& context, const JobDirectory& directory,
+                 const std::optional<SlurmJob>& slurm) {
+  const auto own = own_generations(context, directory, slurm);
+  return own && !own->empty();
+}
+
 struct NamedImage {
   ChosenGeneration chosen;
   image::JobRecord record;
@@ -81,8 +91,9 @@ tl::expected<NamedImage, int> open_image(Context& context, const std::string& gi
 
 }  // namespace
 
-int restart(Context& context, const RestartOptions& options) {
+int restart(Context& context, RestartOptions options) {
   std::optional<NamedImage> named;
+  const auto slurm = slurm_job_of(own_environment());
   if (!options.image.empty()) {
     auto opened = open_image(context, options.image);
     if (!opened) return opened.error();
@@ -94,14 +105,9 @@ int restart(Context& context, const RestartOptions& options) {
   const auto layout = find_layout();
   if (!layout) return complain(Exit::cannot_start, layout.error());
   LimitGuard guard;
-  if (const auto slurm = slurm_job_of(own_environment())) {
-    guard = LimitGuard::start(*directory, *slurm);
-  }
-  const auto lock = directory->lock(JobDirectory::LockKind::run);
-  if (!lock) {
-    return complain(lock.error().code == EWOULDBLOCK ? Exit::running : Exit::cannot_write,
-                    lock.error());
-  }
+  if (slurm) guard = LimitGuard::start(*directory, *slurm, true);
+  const auto lock = lock_for_run(*directory, slurm);
+  if (!lock) return lock.error();
   if (!coordinator_is_gone(*directory)) {
     return complain(Exit::running, "restart " + directory->name() + ": its coordinator still runs");
   }
@@ -113,27 +119,43 @@ int restart(Context& context, const RestartOptions& options) {
   if (const auto swept = generations.sweep_partial({incarnation->number, 0}); !swept) {
     return complain(Exit::cannot_write, swept.error());
   }
+  Lineage lineage;
+  if (began_again(context, *directory, slurm)) {
+    lineage.first_own = directory->read_job()->first_generation;
+    lineage.named = std::exchange(options.generation, 0);
+    named.reset();
+  } else if (named || options.generation != 0) {
+    const auto next = generations.next_number();
+    if (!next) return complain(Exit::failed, next.error());
+    lineage = {*next, options.generation, named.has_value()};
+  }
   ChosenGeneration from;
   if (named) {
-    from = named->chosen;
+    from = {0, named->chosen.path};
   } else {
     const auto chosen =
         choose_generation(context, *directory, options.generation, image::VerifyDepth::metadata);
     if (!chosen) return chosen.error();
     from = *chosen;
   }
+  if (!lineage.holds(from.number)) {
+    return complain(Exit::bad_image, "restart " + directory->name() + ": generation " +
+                                         std::to_string(from.number) +
+                                         " is of an earlier run, and those of this one are damaged");
+  }
   std::optional<std::vector<std::string>> given;
   if (context.has_tail) given = context.tail;
-  Supervised how{*directory, *layout, named ? from.number : options.generation,
-                 options.accept_changed_files, {}, &guard};
+  Supervised how{*directory, *layout, lineage, options.accept_changed_files, {}, &guard};
   how.plan = [&](std::uint64_t generation) {
-    // Later restarts are from the job's own generations.
-    const bool from_file = named && generation == named->chosen.number;
     return plan_from_generation(context, *directory, *layout, generation, given,
-                                from_file ? named->chosen.path : "");
+                                generation == 0 ? from.path : "");
   };
   auto first = how.plan(from.number);
   if (!first) return first.error();
+  if (from.number != 0 && from.number < first->job.first_generation) {
+    std::fprintf(stderr, "ckpt-coord: generation %llu is of an earlier run of %s\n",
+                 static_cast<unsigned long long>(from.number), directory->name().c_str());
+  }
   options.options.apply(first->job.options);
   return run_supervised(context, how, std::move(*first), std::move(*incarnation));
 }

@@ -22,7 +22,7 @@ struct RestartOptions {
 };
 
 // To the job's end, in the foreground: its status, or an Exit.
-int restart(Context& context, const RestartOptions& options);
+int restart(Context& context, RestartOptions options);
 
 // A job that ran under Slurm, asked for outside of it: submits a batch job that
 // restarts it, and returns the exit code. nullopt: it is to be restarted here.

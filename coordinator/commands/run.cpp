@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "coordinator/commands/command.hpp"
+#include "coordinator/commands/requeued.hpp"
 #include "coordinator/commands/restart.hpp"
 #include "coordinator/commands/supervised_job.hpp"
 #include "coordinator/job_directory/incarnation_file.hpp"
@@ -33,21 +34,24 @@ Result<std::string> working_directory() {
   return text;
 }
 
-// A job that Slurm requeued goes on where its newest good generation was taken,
-// when that is one of this very command.
-bool resumes(Context& context, const JobDirectory& directory) {
-  const auto newest = image::GenerationDirectory(context.files, directory.path())
-                          .newest_good(image::VerifyDepth::metadata, nullptr);
-  if (!newest) return false;
-  const auto reader = image::GenerationReader::open(newest->path, context.files);
-  return reader && reader->job().command == context.tail;
+// A job that Slurm requeued goes on from its newest generation, when that is one of
+// this very command. What cannot be read is for `restart` to complain of: beginning
+// anew would in time remove what is there.
+bool resumes(Context& context, const JobDirectory& directory, const SlurmJob& slurm) {
+  const auto own = own_generations(context, directory, slurm);
+  if (!own) return true;
+  if (own->empty()) return false;
+  const auto newest = image::GenerationReader::open(
+      image::GenerationDirectory(context.files, directory.path()).path_of(own->back()),
+      context.files);
+  return !newest || newest->job().command == context.tail;
 }
 
 // The first number of this run: a restart by --max-restarts must not go back to
 // an earlier run's.
 std::uint64_t tell_of_earlier_generations(Context& context, const JobDirectory& directory) {
   const auto generations = image::GenerationDirectory(context.files, directory.path()).list();
-  if (!generations || generations->empty()) return 0;
+  if (!generations || generations->empty()) return 1;
   std::fprintf(stderr,
                "ckpt-coord: %s has generations of an earlier run, up to %llu: they stay until "
                "newer ones replace them\n",
@@ -72,20 +76,19 @@ int start(Context& context, const RunOptions& options, bool& started) {
   if (!layout) return complain(Exit::cannot_start, layout.error());
   const auto directory = JobDirectory::create(context.files, *path);
   if (!directory) return complain(Exit::cannot_write, directory.error());
-  if (slurm && slurm->restarts > 0 && !options.fresh && resumes(context, *directory)) {
+  if (slurm && slurm->restarts > 0 && !options.fresh && resumes(context, *directory, *slurm)) {
+    // Begun anew, natively or not, it would lose what it has.
     started = true;
     RestartOptions again;
     again.job = where;
+    again.here = true;
     again.options = options.options;
     return restart(context, again);
   }
   LimitGuard guard;
-  if (slurm) guard = LimitGuard::start(*directory, *slurm);
-  const auto lock = directory->lock(JobDirectory::LockKind::run);
-  if (!lock) {
-    return complain(lock.error().code == EWOULDBLOCK ? Exit::running : Exit::cannot_write,
-                    lock.error());
-  }
+  if (slurm) guard = LimitGuard::start(*directory, *slurm, false);
+  const auto lock = lock_for_run(*directory, slurm);
+  if (!lock) return lock.error();
   const auto cwd = working_directory();
   if (!cwd) return complain(Exit::failed, cwd.error());
   JobDescription job;
@@ -100,8 +103,8 @@ int start(Context& context, const RunOptions& options, bool& started) {
   options.options.apply(job.options);
   auto incarnation = raise_incarnation(context.files, *directory);
   if (!incarnation) return complain(Exit::cannot_write, incarnation.error());
-  Supervised how{*directory, *layout, tell_of_earlier_generations(context, *directory), false, {},
-                 &guard};
+  Supervised how{*directory, *layout, {tell_of_earlier_generations(context, *directory), 0, false},
+                 false, {}, &guard};
   how.plan = [&](std::uint64_t generation) {
     return plan_from_generation(context, *directory, *layout, generation, std::nullopt, "");
   };
@@ -119,13 +122,7 @@ int run(Context& context, const RunOptions& options) {
   bool started = false;
   const int status = start(context, options, started);
   if (started || !options.or_native) return status;
-  std::fprintf(stderr, "ckpt-coord: the job runs without checkpoints\n");
-  std::vector<char*> words;
-  for (const std::string& each : context.tail) words.push_back(const_cast<char*>(each.c_str()));
-  words.push_back(nullptr);
-  ::setenv("CKPT_INSIDE_RUN", "1", 1);
-  ::execvp(words[0], words.data());
-  return complain(Exit::cannot_start, std::string(words[0]) + ": " + std::strerror(errno));
+  return run_natively(context.tail);
 }
 
 }  // namespace

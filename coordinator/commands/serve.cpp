@@ -15,7 +15,7 @@ namespace {
 struct ServeOptions {
   JobArgument job;
   int parent_pid = 0, ready_fd = -1;
-  std::string listen;
+  std::string listen, incarnation;
   bool verbose = false;
 };
 
@@ -56,9 +56,11 @@ int serve(Context& context, const ServeOptions& options) {
   if (!options.listen.empty()) job->options.listen = options.listen;
   Server server(*directory, std::move(*job), context.files, *log,
                 [&](const std::string& line) { report(options.ready_fd, line); });
-  if (Status started = server.start(); !started) {
+  const Incarnation of = incarnation_of_variable(options.incarnation);
+  if (Status started = server.start(of.known() ? &of : nullptr); !started) {
     log->error("coordinator_failed", {{"cause", started.error()}});
-    return give_up(Exit::failed, started.error());
+    const bool past = started.error().code == kSuperseded;
+    return give_up(past ? Exit::superseded : Exit::failed, started.error());
   }
   report(options.ready_fd, "ready");
   server.run();
@@ -84,6 +86,8 @@ void add_serve(CLI::App& app, Context& context) {
                    "for which nodes: local, all, or auto [as the job was started with]")
       ->type_name("auto|local|all")
       ->check(CLI::IsMember({"auto", "local", "all"}));
+  command->add_option("--incarnation", options->incarnation, "of which start of the job it is")
+      ->type_name("JOB:NUMBER");
   command->add_flag("--verbose", options->verbose, "log every state");
 }
 

@@ -16,8 +16,8 @@
 namespace ckpt::coordinator {
 
 struct StartPlan {
-  std::uint64_t generation = 0;  // 0: from the beginning
-  std::string image;
+  std::uint64_t generation = 0;  // of the directory; 0: from the beginning, or from another file
+  std::string image;             // "": from the beginning
   JobDescription job;
   std::vector<std::string> command;
 };
@@ -25,7 +25,7 @@ struct StartPlan {
 struct Supervised {
   JobDirectory directory;
   Layout layout;
-  std::uint64_t oldest_allowed = 0;   // the generation that the user named
+  Lineage lineage;
   bool accept_changed_files = false;
   // How to go on from a generation. It tells why not, and returns the exit code.
   std::function<tl::expected<StartPlan, int>(std::uint64_t generation)> plan;
@@ -39,7 +39,8 @@ int run_supervised(Context& context, const Supervised& how, StartPlan first,
 
 // The record of a generation as a start; complains and returns an exit code when
 // it is none of this job. `options`: mpirun's, in place of the saved command's;
-// `file`: not the directory's own one, and perhaps of a job of another name.
+// `file`, where `generation` is 0: not one of the directory's, and perhaps of a job of
+// another name.
 tl::expected<StartPlan, int> plan_from_generation(
     Context& context, const JobDirectory& directory, const Layout& layout,
     std::uint64_t generation, const std::optional<std::vector<std::string>>& options,

@@ -21,7 +21,7 @@ _ckpt_coord() {
     verify) options='--dir --generation --quick --json --help' ;;
     export) options='--dir --generation --quiet --json --help' ;;
     prune) options='--dir --keep --json --help' ;;
-    serve) options='--dir --parent-pid --ready-fd --listen --verbose --help' ;;
+    serve) options='--dir --parent-pid --ready-fd --incarnation --listen --verbose --help' ;;
     version) options='--json --help' ;;
   esac
   case $previous in

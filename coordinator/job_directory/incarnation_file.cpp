@@ -31,10 +31,15 @@ Result<JobLock> take_turn(const JobDirectory& directory) {
 }
 
 Result<Incarnation> raise(FileSystem& files, const JobDirectory& directory,
-                          const std::function<void(Incarnation&)>& change) {
+                          const Incarnation* mine, const std::function<void(Incarnation&)>& change) {
   const auto turn = CKPT_TRY(take_turn(directory));
   auto now = read_incarnation(directory.path());
   if (!now && now.error().code != ENOENT) return Failure(now.error());
+  if (mine != nullptr && now && (now->job != mine->job || now->number != mine->number)) {
+    return fail("go on with the job in", directory.path(),
+                "it was started anew as incarnation " + std::to_string(now->number) + " by pid " +
+                    std::to_string(now->pid) + " on " + now->host, kSuperseded);
+  }
   Incarnation next;
   if (now) {
     next = *now;
@@ -52,12 +57,14 @@ Result<Incarnation> raise(FileSystem& files, const JobDirectory& directory,
 
 }  // namespace
 
-Result<Incarnation> raise_incarnation(FileSystem& files, const JobDirectory& directory) {
-  return raise(files, directory, [](Incarnation& next) { ++next.number; });
+Result<Incarnation> raise_incarnation(FileSystem& files, const JobDirectory& directory,
+                                      const Incarnation* mine) {
+  return raise(files, directory, mine, [](Incarnation& next) { ++next.number; });
 }
 
-Result<Incarnation> raise_term(FileSystem& files, const JobDirectory& directory) {
-  return raise(files, directory, [](Incarnation& next) { ++next.term; });
+Result<Incarnation> raise_term(FileSystem& files, const JobDirectory& directory,
+                               const Incarnation* mine) {
+  return raise(files, directory, mine, [](Incarnation& next) { ++next.term; });
 }
 
 Status still_in_office(const JobDirectory& directory, const Incarnation& mine) {
@@ -67,7 +74,7 @@ Status still_in_office(const JobDirectory& directory, const Incarnation& mine) {
               "incarnation " + std::to_string(now.number) + ", coordinator " +
                   std::to_string(now.term) + " on " + now.host +
                   " has the job; this one was incarnation " + std::to_string(mine.number) +
-                  ", coordinator " + std::to_string(mine.term), ESTALE);
+                  ", coordinator " + std::to_string(mine.term), kSuperseded);
 }
 
 }  // namespace ckpt::coordinator

@@ -9,17 +9,25 @@
 // Source: ARCHITECTURE.md "Fencing".
 #pragma once
 
+#include <cerrno>
+
 #include "coordinator/job_directory/job_directory.hpp"
 #include "format/incarnation/incarnation.hpp"
 #include "format/posix/file_system.hpp"
 
 namespace ckpt::coordinator {
 
-Result<Incarnation> raise_incarnation(FileSystem& files, const JobDirectory& directory);
-Result<Incarnation> raise_term(FileSystem& files, const JobDirectory& directory);
+// Code of the errors by which another start or coordinator has taken one's place.
+constexpr int kSuperseded = EOWNERDEAD;
 
-// Error when another start or coordinator has taken the place of `mine`, or when
-// that cannot be known.
+// With `mine`: only while that is still the present start of the job.
+Result<Incarnation> raise_incarnation(FileSystem& files, const JobDirectory& directory,
+                                      const Incarnation* mine = nullptr);
+Result<Incarnation> raise_term(FileSystem& files, const JobDirectory& directory,
+                               const Incarnation* mine = nullptr);
+
+// Error when another start or coordinator has taken the place of `mine`
+// (kSuperseded), or when that cannot be known.
 Status still_in_office(const JobDirectory& directory, const Incarnation& mine);
 
 }  // namespace ckpt::coordinator

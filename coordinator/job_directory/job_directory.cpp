@@ -137,6 +137,8 @@ Result<JobDescription> parse_job(const std::string& text) {
     job.world_size = value->at("world_size");
     job.started_at_ns = value->at("started_at_ns");
     job.restarted_from = value->value("restarted_from", std::uint64_t{0});
+    job.first_generation = value->value("first_generation", std::uint64_t{0});
+    job.slurm_job = value->value("slurm_job", std::string());
     job.ran_s = value->value("ran_s", 0.0);
     job.failures = value->value("failures", std::uint64_t{0});
     const json& options = value->at("options");
@@ -166,6 +168,8 @@ std::string job_text(const JobDescription& job) {
   value["world_size"] = job.world_size;
   value["started_at_ns"] = job.started_at_ns;
   value["restarted_from"] = job.restarted_from;
+  value["first_generation"] = job.first_generation;
+  value["slurm_job"] = job.slurm_job;
   value["ran_s"] = job.ran_s;
   value["failures"] = job.failures;
   value["options"] = {{"every_seconds", job.options.every_seconds},
@@ -203,8 +207,14 @@ Status JobDirectory::write_coordinator(const CoordinatorAddress& address) const 
   return write_durably(*files_, file(kCoordinatorFile), wire::coordinator_file_text(address), 0600);
 }
 
-void JobDirectory::remove_coordinator() const {
-  // Not there is as good; a stale one is found out by whoever connects.
+bool JobDirectory::is_coordinator(std::int32_t pid) const {
+  const auto address = read_coordinator();
+  return address && address->pid == pid && address->node == wire::host_name();
+}
+
+void JobDirectory::remove_coordinator(std::int32_t pid) const {
+  if (!is_coordinator(pid)) return;
+  // A stale one is found out by whoever connects.
   static_cast<void>(files_->unlink(file(kCoordinatorFile)));
 }
 

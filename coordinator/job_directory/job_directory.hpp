@@ -46,6 +46,8 @@ struct JobDescription {
   JobOptions options;
   std::int64_t started_at_ns = 0;
   std::uint64_t restarted_from = 0;      // generation, 0: from the beginning
+  std::uint64_t first_generation = 0;    // older ones are of another run; 0: all are of this one
+  std::string slurm_job;                 // in which it was started last; "": in none
   // Of earlier starts that --max-restarts watched: what `--every auto` learns from.
   double ran_s = 0;
   std::uint64_t failures = 0;
@@ -90,7 +92,9 @@ class JobDirectory {
   // ENOENT: no coordinator runs (or it ended in good order).
   Result<CoordinatorAddress> read_coordinator() const;
   Status write_coordinator(const CoordinatorAddress& address) const;
-  void remove_coordinator() const;
+  // That of the process `pid` on this node; another one's stays.
+  void remove_coordinator(std::int32_t pid) const;
+  bool is_coordinator(std::int32_t pid) const;
 
   enum class LockKind { run, coordinator, incarnation };
   // EWOULDBLOCK when another process has it.

@@ -12,11 +12,9 @@
 #include <cstring>
 #include <string_view>
 
-#include "coordinator/control_client/control_client.hpp"
 #include "coordinator/launch/node_span.hpp"
+#include "coordinator/terminal/words.hpp"
 #include "format/posix/durable_file.hpp"
-
-extern char** environ;
 
 namespace ckpt::coordinator {
 namespace {
@@ -25,36 +23,6 @@ using std::chrono::milliseconds;
 
 constexpr std::array kForwarded = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
                                    SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
-constexpr milliseconds kReadyTime{20'000};
-constexpr milliseconds kLongestPause{30'000};
-
-void tell(const std::string& text) { std::fprintf(stderr, "ckpt-coord: %s\n", text.c_str()); }
-
-std::vector<std::string> own_environment() {
-  std::vector<std::string> all;
-  for (char** each = environ; *each != nullptr; ++each) all.emplace_back(*each);
-  return all;
-}
-
-// What a daemon says on its ready descriptor: "ready", or why not.
-std::string read_readiness(int fd) {
-  std::string text;
-  const auto until = std::chrono::steady_clock::now() + kReadyTime;
-  while (text.find('\n') == std::string::npos) {
-    const auto left = std::chrono::duration_cast<milliseconds>(
-        until - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return "not ready in time";
-    pollfd readable{fd, POLLIN, 0};
-    if (::poll(&readable, 1, static_cast<int>(left.count())) <= 0) continue;
-    char bytes[512];
-    const ssize_t got = ::read(fd, bytes, sizeof bytes);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    text.append(bytes, static_cast<std::size_t>(got));
-  }
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text.empty() ? "it ended before it was ready" : text;
-}
 
 }  // namespace
 
@@ -69,6 +37,8 @@ ForegroundJob::ForegroundJob(JobDirectory directory, Layout layout, SupervisionF
   sigaddset(&blocked, SIGTTOU);  // so that the terminal can be handed over
   ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
   if (::isatty(STDIN_FILENO) != 0) terminal_ = STDIN_FILENO;
+  // A reader of our messages may go away; mpirun gets the default again (spawn()).
+  ::signal(SIGPIPE, SIG_IGN);
 }
 
 ForegroundJob::~ForegroundJob() { ::sigprocmask(SIG_SETMASK, &former_mask_, nullptr); }
@@ -82,6 +52,7 @@ Result<StartEnd> ForegroundJob::run(Start start) {
   mpirun_status_.reset();
   present_since_.reset();
   end_deadline_.reset();
+  impatient_ = false;
   auto socket = make_agent_socket_path();
   if (!socket) return tl::unexpected(socket.error());
   agent_socket_ = std::move(*socket);
@@ -98,27 +69,15 @@ Result<StartEnd> ForegroundJob::run(Start start) {
   take_terminal_back();
   StartEnd end;
   end.wait_status = *mpirun_status_;
-  end.asked = asked_;
   end.lasted_s = std::chrono::duration<double>(ended - mpirun_started_).count();
   end.all_present = present_since_.has_value();
   if (present_since_) end.ran_s = std::chrono::duration<double>(ended - *present_since_).count();
-  if (start_.job.options.max_restarts > 0 && end.wait_status != 0 && !asked_) {
+  if (start_.ask_for_gone_nodes && end.wait_status != 0 && !asked_) {
     end.gone_nodes = ask_for_gone_nodes();
   }
   end_coordinator();
+  end.asked = asked_;  // also by a signal that came since
   return end;
-}
-
-// Of a node that lost its power nothing has come yet but mpirun's own end; the
-// coordinator hears each agent once more, or finds it silent.
-std::vector<std::string> ForegroundJob::ask_for_gone_nodes() {
-  auto client = ControlClient::connect(directory_, 2'000);
-  if (!client || !client->send(wire::NodesRequest{})) return {};
-  constexpr int kBeyond_ms = 5'000;
-  const auto answer =
-      client->receive(static_cast<int>(start_.job.options.silence_ms) + kBeyond_ms);
-  const auto* nodes = answer ? std::get_if<wire::Nodes>(&*answer) : nullptr;
-  return nodes != nullptr ? nodes->gone : std::vector<std::string>();
 }
 
 // "present", "node-lost NODE HAD-RANKS REASON": server.hpp.
@@ -163,36 +122,6 @@ void ForegroundJob::look_at_end_deadline() {
   if (!end_deadline_ || Clock::now() < *end_deadline_) return;
   end_deadline_.reset();
   perform(supervision_.step(EndDeadline{}));
-}
-
-Status ForegroundJob::start_coordinator(bool wait_until_ready) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", "");
-  UniqueFd reader(ends[0]), writer(ends[1]);
-  Spawn what;
-  what.arguments = {layout_.program, "serve", directory_.path(), "--parent-pid",
-                    std::to_string(::getpid()), "--ready-fd", std::to_string(writer.get())};
-  if (start_.job.options.listen == "auto" &&
-      spans_nodes(start_.command, start_.job.environment, wire::host_name())) {
-    what.arguments.insert(what.arguments.end(), {"--listen", "all"});
-  }
-  what.environment = own_environment();
-  what.own_session = true;
-  what.output = directory_.log_path();
-  what.inherit = {writer.get()};
-  what.mask = former_mask_;
-  coordinator_.started = Clock::now();
-  coordinator_.start_at.reset();
-  auto pid = spawn(what);
-  if (!pid) return tl::unexpected(pid.error());
-  coordinator_.pid = *pid;
-  coordinator_.readiness = std::move(reader);
-  writer.reset();
-  // Later on nobody waits: one that is not ready ends, and is started again.
-  if (!wait_until_ready) return {};
-  const std::string said = read_readiness(coordinator_.readiness.get());
-  if (said == "ready") return {};
-  return fail("start", "coordinator", said + " (see " + directory_.log_path() + ")");
 }
 
 Status ForegroundJob::start_mpirun() {
@@ -303,7 +232,7 @@ void ForegroundJob::on_children() {
     if (pid <= 0) return;
     if (pid == mpirun_) {
       if (WIFSTOPPED(status)) {
-        stop_with_mpirun(WSTOPSIG(status));
+        stop_with_mpirun();
       } else {
         mpirun_status_ = status;
       }
@@ -315,32 +244,9 @@ void ForegroundJob::on_children() {
   }
 }
 
-void ForegroundJob::on_coordinator_end(int wait_status) {
-  coordinator_.pid = -1;
-  if (mpirun_status_ || mpirun_ < 0) return;  // it was asked to end
-  // One that dies at once, again and again, is given more and more time.
-  constexpr milliseconds kLongLife{10'000}, kFirstPause{200};
-  const bool lived = Clock::now() - coordinator_.started > kLongLife;
-  coordinator_.pause = lived ? kFirstPause : std::min(coordinator_.pause * 2, kLongestPause);
-  coordinator_.start_at = Clock::now() + coordinator_.pause;
-  tell("the coordinator " + describe_exit(wait_status) +
-       "; the job goes on without checkpoints until a new one has started");
-}
-
-void ForegroundJob::start_coordinator_when_due() {
-  if (mpirun_status_ || !coordinator_.start_at || Clock::now() < *coordinator_.start_at) return;
-  if (Status started = start_coordinator(false); !started) {
-    tell(started.error().message());
-    coordinator_.pause = std::min(coordinator_.pause * 2, kLongestPause);
-    coordinator_.start_at = Clock::now() + coordinator_.pause;
-  } else {
-    tell("a new coordinator was started");
-  }
-}
-
 // ^Z, or a read from the terminal in the background: whoever started this job
 // must see it stopped.
-void ForegroundJob::stop_with_mpirun(int) {
+void ForegroundJob::stop_with_mpirun() {
   take_terminal_back();
   ::raise(SIGSTOP);
   // Here again after SIGCONT, which continue_mpirun() answers.
@@ -354,50 +260,6 @@ void ForegroundJob::continue_mpirun() {
 void ForegroundJob::take_terminal_back() {
   if (terminal_ >= 0 && mpirun_ > 0 && ::tcgetpgrp(terminal_) == mpirun_) {
     ::tcsetpgrp(terminal_, ::getpgrp());
-  }
-}
-
-void ForegroundJob::end_coordinator() {
-  // The copies of a failed job may be all that is left of it: let them be written.
-  const bool failed = mpirun_status_ && shell_status(*mpirun_status_) != 0;
-  milliseconds patience{5'000};
-  if (coordinator_.pid > 0) {
-    auto client = ControlClient::connect(directory_, 2'000);
-    const std::string reason = mpirun_status_ ? "mpirun " + describe_exit(*mpirun_status_)
-                                              : "the job did not start";
-    const std::uint8_t finish = failed ? 1 : 0;
-    if (client && client->send(wire::Halt{reason, finish})) {
-      if (failed) patience = milliseconds(start_.job.options.timeout_ms);
-    } else {
-      ::kill(coordinator_.pid, SIGTERM);
-    }
-  }
-  if (!wait_gone(patience)) {
-    ::kill(coordinator_.pid, SIGTERM);
-    if (!wait_gone(milliseconds(2'000))) {
-      ::kill(coordinator_.pid, SIGKILL);
-      wait_gone(milliseconds(2'000));
-    }
-  }
-  // The coordinator removes it; one that was killed could not. Agents that find
-  // it gone end when their ranks do.
-  directory_.remove_coordinator();
-}
-
-bool ForegroundJob::wait_gone(milliseconds bound) {
-  const auto until = Clock::now() + bound;
-  coordinator_.start_at.reset();
-  for (;;) {
-    on_children();
-    if (coordinator_.pid <= 0) return true;
-    const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now()).count();
-    if (left <= 0 || impatient_) return false;
-    pollfd readable{signals_.get(), POLLIN, 0};
-    if (::poll(&readable, 1, static_cast<int>(std::min<std::int64_t>(left, 1000))) <= 0) continue;
-    signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-      on_signal(static_cast<int>(info.ssi_signo));
-    }
   }
 }
 

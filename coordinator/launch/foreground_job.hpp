@@ -27,6 +27,7 @@
 #include "coordinator/launch/layout.hpp"
 #include "coordinator/launch/mpi_command.hpp"
 #include "coordinator/launch/restart_progress.hpp"
+#include "coordinator/control_client/control_client.hpp"
 #include "coordinator/supervision_fsm/supervision_fsm.hpp"
 #include "coordinator/time_limit/limit_guard.hpp"
 #include "format/incarnation/incarnation.hpp"
@@ -45,6 +46,7 @@ struct Start {
   std::vector<std::string> command;  // what is started
   RestartFrom restart_from;
   Incarnation incarnation;
+  bool ask_for_gone_nodes = false;  // when it fails
 };
 
 struct StartEnd {
@@ -53,7 +55,7 @@ struct StartEnd {
   bool all_present = false;  // all ranks were there at some time
   double ran_s = 0;          // since then
   double lasted_s = 0;       // since mpirun was started
-  std::vector<std::string> gone_nodes;  // of a job that failed, with --max-restarts
+  std::vector<std::string> gone_nodes;  // of a job that failed, where asked for
 };
 
 class ForegroundJob {
@@ -72,7 +74,7 @@ class ForegroundJob {
  private:
   using Clock = std::chrono::steady_clock;
   struct Daemon {
-    pid_t pid = -1;
+    pid_t pid = -1, last_pid = -1;
     Clock::time_point started{};
     std::chrono::milliseconds pause{200};           // before it is started again
     std::optional<Clock::time_point> start_at;
@@ -86,7 +88,7 @@ class ForegroundJob {
   void on_children();
   void on_coordinator_end(int wait_status);
   void start_coordinator_when_due();
-  void stop_with_mpirun(int signal);
+  void stop_with_mpirun();
   void continue_mpirun();
   void take_terminal_back();
   void read_coordinator();
@@ -95,7 +97,9 @@ class ForegroundJob {
   void look_at_end_deadline();
   std::vector<std::string> ask_for_gone_nodes();
   void end_coordinator();
-  bool wait_gone(std::chrono::milliseconds bound);
+  std::optional<ControlClient> connect_to_coordinator() const;
+  // nullopt: as long as it takes.
+  bool wait_gone(std::optional<std::chrono::milliseconds> bound);
   int poll_timeout_ms() const;
   void begin_restart_progress();
   void look_at_restart();

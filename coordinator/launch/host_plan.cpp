@@ -13,7 +13,9 @@ namespace ckpt::coordinator {
 namespace {
 
 constexpr std::array kHostOptions = {"--host", "-host", "-H"};
-constexpr std::array kFileOptions = {"--hostfile", "-hostfile", "--machinefile", "-machinefile"};
+constexpr std::array kFileOptions = {"--hostfile",    "-hostfile",         "--machinefile",
+                                     "-machinefile",  "--default-hostfile", "-default-hostfile"};
+constexpr std::array kRankFileOptions = {"--rankfile", "-rankfile", "-rf"};
 
 template <std::size_t N>
 bool is_one_of(const std::string& word, const std::array<const char*, N>& names) {
@@ -139,6 +141,14 @@ std::string slurm_hosts(const HostRequest& request, Spares& spares, Change& chan
   return out;
 }
 
+// A line without -n starts one rank a slot. A doubled -n does no harm: a program's
+// own "-n 100" may look like mpirun's.
+void name_ranks(std::vector<std::string>& command, std::int64_t ranks) {
+  const bool contexts = std::find(command.begin(), command.end(), ":") != command.end();
+  if (ranks <= 0 || contexts || ranks_asked_for(command) == ranks) return;
+  command.insert(command.begin() + 1, {"-n", std::to_string(ranks)});
+}
+
 }  // namespace
 
 bool same_host(std::string_view a, std::string_view b) {
@@ -211,6 +221,11 @@ Result<HostPlan> avoid_hosts(const HostRequest& request,
     if (is_one_of(plan.command[i], kHostOptions)) {
       named = true;
       plan.command[i + 1] = rewrite_list(plan.command[i + 1], request.failed, spares, change);
+      if (plan.command[i + 1].empty()) {
+        return as_it_is("no node would be left for a part of the command: all are tried again");
+      }
+    } else if (is_one_of(plan.command[i], kRankFileOptions)) {
+      return as_it_is("a rankfile says where ranks are: it is not told to avoid a node");
     } else if (is_one_of(plan.command[i], kFileOptions)) {
       named = true;
       const std::string text = CKPT_TRY(read(plan.command[i + 1]));
@@ -224,6 +239,7 @@ Result<HostPlan> avoid_hosts(const HostRequest& request,
   }
   if (change.notes.empty()) return as_it_is("");
   if (change.left == 0) return as_it_is("no node would be left: all are tried again");
+  name_ranks(plan.command, request.ranks);
   const bool told = std::find(plan.command.begin(), plan.command.end(), "--oversubscribe") !=
                     plan.command.end();
   if (change.fewer && !told) plan.command.insert(plan.command.begin() + 1, "--oversubscribe");

@@ -4,13 +4,15 @@
 //   just gone. Rewritten are --host (-H, -host), --hostfile (--machinefile) and,
 //   where the line names no hosts, the nodes of a Slurm allocation. A failed
 //   node's place is taken by a spare one, with as many slots; where none is left
-//   its ranks move together with others (--oversubscribe).
+//   its ranks move together with others (--oversubscribe), and are as many as they
+//   were although there are fewer slots (-n).
 // Ownership: values. Threads: pure, but for `read` (the hostfile).
 // Errors: a hostfile that cannot be read. A plan that leaves no node at all is
 //   not made: the line stays as it is, and `text` says so.
 // Source: mpirun(1) of Open MPI 4.1; SLURM_JOB_NODELIST as in scontrol(1).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
@@ -31,6 +33,7 @@ struct HostRequest {
   std::set<std::string> failed;
   std::vector<std::string> spares;  // "node7" or "node7:4", in order of preference
   std::string new_hostfile;         // path for `hostfile`
+  std::int64_t ranks = 0;           // the job's; 0: not known
 };
 
 Result<HostPlan> avoid_hosts(const HostRequest& request,

@@ -1,5 +1,7 @@
 #include "coordinator/launch/mpi_command.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -167,6 +169,12 @@ bool is_mpirun(const std::string& program) {
                                  "mpiexec.openmpi"};
   const std::string name = base_name_of(program);
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+std::vector<std::string> own_environment() {
+  std::vector<std::string> all;
+  for (char** each = environ; *each != nullptr; ++each) all.emplace_back(*each);
+  return all;
 }
 
 std::optional<std::string> variable(const std::vector<std::string>& environment,

@@ -44,6 +44,8 @@ bool is_mpirun(const std::string& program);
 // srun under any path.
 bool is_srun(const std::string& program);
 
+// Of this process.
+std::vector<std::string> own_environment();
 // Value of NAME in an environment; nullopt when it is not there.
 std::optional<std::string> variable(const std::vector<std::string>& environment,
                                     std::string_view name);

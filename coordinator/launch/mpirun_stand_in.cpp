@@ -10,8 +10,6 @@
 #include "coordinator/launch/mpi_command.hpp"
 #include "format/posix/file_system.hpp"
 
-extern char** environ;
-
 namespace ckpt::coordinator {
 namespace {
 
@@ -61,8 +59,7 @@ std::string path_without(const std::string& path, const std::string& name,
 }
 
 int stand_in_for_mpirun(const std::vector<std::string>& arguments) {
-  std::vector<std::string> environment;
-  for (char** each = environ; *each != nullptr; ++each) environment.emplace_back(*each);
+  std::vector<std::string> environment = own_environment();
   const std::string name = base_name_of(arguments.front());
   const std::string path = variable(environment, "PATH").value_or("");
   const std::string real = find_in_path(name, path, kSelf);

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "coordinator/server/guarded.hpp"
 #include "coordinator/server/server.hpp"
 #include "coordinator/version.hpp"
@@ -125,7 +127,7 @@ void Server::prepare_checkpoint(const char* why) {
 void Server::begin_checkpoint(const char* why, const Result<std::uint64_t>& next) {
   if (ended_ || halting_) return;
   if (!next) {
-    if (next.error().code == ESTALE) return leave_office(next.error().message());
+    if (next.error().code == kSuperseded) return leave_office(next.error().message());
     log_.error("checkpoint_failed", {{"cause", next.error()}});
     wire::Outcome outcome;
     outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::aborted);
@@ -223,6 +225,13 @@ void Server::perform(const FlushAdvanced& action) {
   tell_progress(action.bytes_done, action.bytes_total);
 }
 
+void Server::perform(const CallForTargets&) {
+  // Behind the handlers that are ready now.
+  boost::asio::post(io_, [this] {
+    guarded(log_, "targets", [&] { carry_out(checkpoint_.step(TargetsDue{})); });
+  });
+}
+
 void Server::arm_deadline(std::uint64_t entry) {
   deadline_.expires_after(std::chrono::milliseconds(job_.options.timeout_ms));
   deadline_.async_wait([this, entry](const boost::system::error_code& error) {
@@ -275,7 +284,7 @@ void Server::committed(std::uint64_t generation, bool given_up, const Result<std
     return;
   }
   if (path) committed_path_ = *path;
-  const bool superseded = !path && path.error().code == ESTALE;
+  const bool superseded = !path && path.error().code == kSuperseded;
   if (superseded) return leave_office(path.error().message());
   carry_out(checkpoint_.step(
       CommitEnded{path.has_value(), path ? std::string() : path.error().message()}));

@@ -28,10 +28,7 @@ void Connection::read() {
       asio::buffer(chunk_),
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t bytes) {
         if (self->closed_) return;
-        if (error) {
-          self->close(tls::end_cause(error));
-          return;
-        }
+        if (error) return self->fail(error);
         try {
           self->reader_.append({self->chunk_.data(), bytes});
           self->deliver();
@@ -66,7 +63,7 @@ void Connection::write() {
       *stream_, asio::buffer(queue_.front()),
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
         if (self->closed_) return;
-        if (error) return self->close(tls::end_cause(error));
+        if (error) return self->fail(error);
         self->queued_bytes_ -= self->queue_.front().size();
         self->queue_.pop_front();
         if (!self->queue_.empty()) self->write();
@@ -80,6 +77,16 @@ bool Connection::kernel_answers() {
     return false;
   }
   return info.tcpi_unacked == 0;
+}
+
+void Connection::fail(const boost::system::error_code& error) {
+  error_ = error;
+  close(tls::end_cause(error));
+}
+
+bool Connection::network_failed() const {
+  return error_ == asio::error::timed_out || error_ == asio::error::host_unreachable ||
+         error_ == asio::error::network_unreachable;
 }
 
 void Connection::close(std::string reason) {

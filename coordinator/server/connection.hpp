@@ -39,6 +39,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close(std::string reason);
   bool everything_sent() const { return queue_.empty(); }
   bool closed() const { return closed_; }
+  // The end of the connection was that nothing gets to the peer's node any more.
+  bool network_failed() const;
   // The peer's kernel has acknowledged all that was handed to ours: its node
   // lives, whatever its program does.
   bool kernel_answers();
@@ -54,6 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   void write();
   void deliver();
+  void fail(const boost::system::error_code& error);
 
   std::unique_ptr<tls::Stream> stream_;
   Callbacks callbacks_;
@@ -64,6 +67,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Peer peer_ = Peer::unknown;
   std::uint32_t number_ = 0;
   bool closed_ = false;
+  boost::system::error_code error_;  // that ended it
 };
 
 }  // namespace ckpt::coordinator

@@ -57,6 +57,7 @@ void Server::perform(const AgentSilent& action) {
   if (action.node_gone) {
     report_("node-lost " + action.node + (has_ranks(action.agent) ? " 1 " : " 0 ") + reason);
   }
+  if (action.node_gone && has_ranks(action.agent)) gone_nodes_[action.node] = reason;
   it->second->close(reason);
 }
 

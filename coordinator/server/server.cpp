@@ -33,10 +33,10 @@ Server::Server(const JobDirectory& directory, JobDescription job, FileSystem& fi
       }),
       report_(std::move(report)) {}
 
-Status Server::start() {
+Status Server::start(const Incarnation* of) {
   // In this order: who commits asks for the term right before its rename, and
   // what it could rename is swept behind the new term.
-  auto office = raise_term(files_, directory_);
+  auto office = raise_term(files_, directory_, of);
   if (!office) return tl::unexpected(office.error());
   office_ = std::move(*office);
   auto swept = generations_.sweep_partial({office_.number, office_.term});
@@ -216,7 +216,9 @@ void Server::on_closed(const Connection::Pointer& connection, const std::string&
       agents_.erase(number);
       liveness_.left(number);
       const auto record = session_.agents().find(number);
-      if (!halting_ && record != session_.agents().end() && has_ranks(number)) {
+      // One that ends or is killed says nothing about its node.
+      if (!halting_ && record != session_.agents().end() && has_ranks(number) &&
+          connection->network_failed()) {
         gone_nodes_[record->second.node] = reason;
       }
       log_.write(halting_ ? LogLevel::info : LogLevel::warning, "agent_gone",
@@ -277,7 +279,7 @@ void Server::end() {
   if (ended_) return;
   ended_ = true;
   log_.info("coordinator_ended", {{"reason", halt_reason_}, {"commits", commits_}});
-  if (!superseded_) directory_.remove_coordinator();
+  directory_.remove_coordinator(::getpid());
   wire::Outcome outcome;
   outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::aborted);
   outcome.reason = "the coordinator ends: " + halt_reason_;

@@ -49,7 +49,8 @@ class Server {
          std::function<void(const std::string&)> report);
 
   // Sweeps what a crash left, listens, writes coordinator.json.
-  Status start();
+  // `of`: the start of the job that it belongs to; fails when that is past.
+  Status start(const Incarnation* of = nullptr);
   // Until Halt, SIGTERM or SIGINT.
   void run();
   // After run(). False: an operation on the storage does not return, and so its
@@ -98,6 +99,7 @@ class Server {
   void perform(const OrderSnapshot& action);
   void perform(const Entered& action);
   void perform(const FlushAdvanced& action);
+  void perform(const CallForTargets& action);
   void perform(const Commit& action);
   void perform(const Ended& action);
   void remove_partials(std::function<void()> then);

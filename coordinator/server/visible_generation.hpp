@@ -4,8 +4,8 @@
 //   file by a rename, the links to them, and last the generation's own name.
 // Ownership: values; the FileSystem is the caller's.
 // Threads: no state; the server calls it in its storage thread.
-// Errors: whatever fails, no generation can be seen, or a whole one. ESTALE:
-//   another coordinator has the job.
+// Errors: whatever fails, no generation can be seen, or a whole one.
+//   kSuperseded: another coordinator has the job.
 // Source: ARCHITECTURE.md "Several nodes"; tests/simulation has two coordinators
 //   do this at once.
 #pragma once

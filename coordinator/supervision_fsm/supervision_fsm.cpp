@@ -87,7 +87,9 @@ void SupervisionFsm::on(const AttemptEnded& event, SupervisionActions& actions) 
   if (damaged) how += " (" + event.damage + ")";
   attempts_.push_back({generation_, event.lasted_s, event.ran_s, how, end});
   if (!is_failure(end)) {
-    actions.emplace_back(Finish{});
+    Finish finish;
+    finish.node_lost = end == JobEnd::own_exit && !lost_reason_.empty();
+    actions.emplace_back(std::move(finish));
     return;
   }
   judge_generation(event, actions);
@@ -100,16 +102,13 @@ void SupervisionFsm::on(const AttemptEnded& event, SupervisionActions& actions) 
   if (!next) return give_up("no generation is left to go on from", actions);
   if (!damaged) ++restarts_;
   actions.emplace_back(
-      Restart{*next, restarts_, lost_nodes_, std::string(job_end_words(end)) + ": " + how});
+      Restart{*next, restarts_, std::string(job_end_words(end)) + ": " + how});
 }
 
 // Is the generation that this start came from still worth a try?
 void SupervisionFsm::judge_generation(const AttemptEnded& event, SupervisionActions& actions) {
-  if (generation_ == 0) return;
-  if (!event.damage.empty()) {
-    passed_over_.insert(generation_);
-    return;
-  }
+  if (!event.damage.empty()) passed_over_.insert(generation_);
+  if (generation_ == 0 || !event.damage.empty()) return;
   const bool committed = !event.good.empty() && event.good.front() > newest_;
   // A node that went took the job along, whatever the generation is like.
   const bool quick = event.ran_s < kQuickFailure_s && !committed && lost_reason_.empty();
@@ -126,15 +125,19 @@ void SupervisionFsm::judge_generation(const AttemptEnded& event, SupervisionActi
 
 std::optional<std::uint64_t> SupervisionFsm::next_generation(
     const std::vector<std::uint64_t>& good) const {
+  const auto may_be = [this](std::uint64_t generation) {
+    return options_.lineage.holds(generation) && passed_over_.count(generation) == 0;
+  };
   for (const std::uint64_t generation : good) {
-    if (generation < options_.oldest_allowed) break;
-    if (passed_over_.count(generation) == 0) return generation;
+    if (may_be(generation)) return generation;
   }
+  if (may_be(0)) return 0;
   return std::nullopt;
 }
 
 void SupervisionFsm::give_up(const std::string& why, SupervisionActions& actions) const {
   Finish finish;
+  finish.node_lost = !lost_reason_.empty();
   if (options_.max_restarts > 0) {
     finish.gave_up = true;
     finish.report.push_back("the job is given up: " + why);

@@ -38,10 +38,20 @@ struct EndFacts {
 };
 JobEnd classify(const EndFacts& facts);
 
+// The generations a job may go on from: what the directory has of other runs, and
+// of the time after a generation that the user went back to, are not its own.
+struct Lineage {
+  std::uint64_t first_own = 0;   // this one and newer ones: 0 for all
+  std::uint64_t named = 0;       // and this older one
+  bool image = false;            // and the file outside of the directory: "generation 0"
+  bool holds(std::uint64_t generation) const {
+    return generation == 0 ? image : generation >= first_own || generation == named;
+  }
+};
+
 struct SupervisionOptions {
   std::uint64_t max_restarts = 0;
-  // Restarts never go behind this generation: the user named it.
-  std::uint64_t oldest_allowed = 0;
+  Lineage lineage;
 };
 
 // One that failed within this time, and committed nothing, failed "right after".
@@ -52,7 +62,7 @@ inline constexpr std::uint32_t kTriesPerGeneration = 2;
 // ---- events
 
 struct AttemptStarted {
-  std::uint64_t generation = 0;  // 0: from the beginning
+  std::uint64_t generation = 0;  // 0: from the beginning, or the image outside
   std::uint64_t newest = 0;      // there is, good or not: higher ones are this start's own
 };
 struct NodeLost {
@@ -83,11 +93,11 @@ struct MarkGeneration {
 struct Restart {
   std::uint64_t generation = 0;
   std::uint64_t number = 0;  // of this restart, from 1
-  std::set<std::string> avoid;
   std::string reason;
 };
 struct Finish {  // with the status of the last mpirun
   bool gave_up = false;
+  bool node_lost = false;           // it failed because a node with ranks went
   std::vector<std::string> report;  // lines; empty when there is nothing to tell
 };
 using SupervisionAction = std::variant<EndMpirun, MarkGeneration, Restart, Finish>;

@@ -7,6 +7,8 @@
 
 namespace ckpt::coordinator {
 
+void tell(const std::string& text) { std::fprintf(stderr, "ckpt-coord: %s\n", text.c_str()); }
+
 std::string in_words(std::uint64_t bytes) {
   constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   auto value = static_cast<double>(bytes);

@@ -13,9 +13,7 @@
 #include <utility>
 
 #include "coordinator/control_client/control_client.hpp"
-#include "coordinator/launch/child_process.hpp"
 #include "coordinator/time_limit/limit_plan.hpp"
-#include "format/image/generation_directory.hpp"
 #include "format/log/event_log.hpp"
 
 namespace ckpt::coordinator {
@@ -35,21 +33,21 @@ class Watch {
   Watch(const JobDirectory& directory, const SlurmJob& job, EventLog& log)
       : directory_(directory), job_(job), log_(log) {}
 
-  void run() {
-    if (!ask()) return;  // what cannot be asked cannot be watched
-    LimitPlan plan(settings_);
-    const auto generations =
-        image::GenerationDirectory(linux_file_system(), directory_.path()).list();
-    if (generations && !generations->empty()) plan.has_generation();
+  void run(bool has_generation) {
+    ask();
+    LimitPlan plan({});
+    if (has_generation) plan.has_generation();
     for (bool urgent = false;;) {
       measure(plan);
+      plan.may_requeue(requeue_);
+      urgent = urgent || is_warned();  // also while something else was done
       const LimitPlan::Action action = plan.step(now_ms(), end_ms_, urgent);
       switch (action.what) {
         case LimitPlan::Do::nothing: return;
         case LimitPlan::Do::wait: urgent = wait_until(action.until_ms); break;
         case LimitPlan::Do::checkpoint: plan.checkpoint_ended(checkpoint()); break;
         case LimitPlan::Do::requeue:
-          requeue();
+          hand_back();
           plan.requeue_ended();
           break;
       }
@@ -58,20 +56,15 @@ class Watch {
   }
 
  private:
-  bool ask() {
+  // What cannot be asked now is asked again.
+  void ask() {
     const auto text = ask_slurm(job_.id, kSlurmPatience);
-    if (!text) {
-      log_.warning("time_limit_unknown", {{"cause", text.error()}});
-      return false;
-    }
+    if (!text) return log_.warning("time_limit_unknown", {{"cause", text.error()}});
     const auto end = slurm_time(slurm_field(*text, "EndTime").value_or(""));
     const bool limited = slurm_field(*text, "TimeLimit").value_or("UNLIMITED") != "UNLIMITED";
     end_ms_.reset();
     if (end && limited) end_ms_ = *end * 1000;
-    // Only a batch job can be requeued, and only if its owner and the site let it.
-    settings_.requeue = slurm_field(*text, "Requeue") == "1" &&
-                        slurm_field(*text, "BatchFlag").value_or("0") != "0";
-    return true;
+    requeue_ = may_be_requeued(*text);
   }
 
   // How long the coordinator's last checkpoint took, once for each.
@@ -113,10 +106,16 @@ class Watch {
     return false;
   }
 
-  void requeue() {
+  void hand_back() {
     log_.info("requeue", {{"slurm_job", job_.id}});
-    const auto done = output_of({"scontrol", "requeue", job_.id}, kSlurmPatience);
+    const Status done = requeue(job_.id, kSlurmPatience);
     if (!done) log_.error("requeue_failed", {{"slurm_job", job_.id}, {"cause", done.error()}});
+  }
+
+  static bool is_warned() {
+    sigset_t pending;
+    sigemptyset(&pending);
+    return ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGTERM) == 1;
   }
 
   // True when the job is about to be ended.
@@ -132,12 +131,13 @@ class Watch {
   const JobDirectory& directory_;
   const SlurmJob& job_;
   EventLog& log_;
-  LimitPlan::Settings settings_;
+  bool requeue_ = true;  // until Slurm says otherwise
   std::optional<std::int64_t> end_ms_;
   std::uint64_t measured_ = 0;
 };
 
-[[noreturn]] void guard(const JobDirectory& directory, const SlurmJob& job, pid_t parent) {
+[[noreturn]] void guard(const JobDirectory& directory, const SlurmJob& job, bool has_generation,
+                        pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(0);
   ::setsid();
@@ -150,17 +150,18 @@ class Watch {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {0, 1, 2}) ::dup2(null, fd);
   auto log = EventLog::open({directory.log_path(), false, LogLevel::info, {}});
-  if (log) Watch(directory, job, *log).run();
+  if (log) Watch(directory, job, *log).run(has_generation);
   ::_exit(0);
 }
 
 }  // namespace
 
-LimitGuard LimitGuard::start(const JobDirectory& directory, const SlurmJob& job) {
+LimitGuard LimitGuard::start(const JobDirectory& directory, const SlurmJob& job,
+                             bool has_generation) {
   LimitGuard made;
   const pid_t parent = ::getpid();
   made.pid_ = ::fork();
-  if (made.pid_ == 0) guard(directory, job, parent);
+  if (made.pid_ == 0) guard(directory, job, has_generation, parent);
   if (made.pid_ > 0) {
     made.process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, made.pid_, 0)));
   }

@@ -21,7 +21,8 @@ namespace ckpt::coordinator {
 class LimitGuard {
  public:
   LimitGuard() = default;  // guards nothing
-  static LimitGuard start(const JobDirectory& directory, const SlurmJob& job);
+  // `has_generation`: the job could go on from one already.
+  static LimitGuard start(const JobDirectory& directory, const SlurmJob& job, bool has_generation);
   LimitGuard(LimitGuard&& other) noexcept;
   LimitGuard& operator=(LimitGuard&& other) noexcept;
   ~LimitGuard();

@@ -50,6 +50,7 @@ class LimitPlan {
   // A checkpoint the job took for another reason (--every, by hand), or ours.
   void measured(std::int64_t duration_ms);
   void has_generation() { generation_ = true; }
+  void may_requeue(bool allowed) { settings_.requeue = allowed; }
   void checkpoint_ended(bool committed);
   void requeue_ended() { done_ = true; }
 

@@ -23,13 +23,15 @@ inline std::string cache_directory() {
   if (const char* given = std::getenv("CKPT_CACHE_DIR"); given && *given) return given;
   const std::string own = "ckpt-coord-" + std::to_string(::geteuid());
   std::vector<std::string> places = {"/var/tmp/" + own};
+  std::string of_home;  // there, as a rule
   if (const char* home = std::getenv("HOME"); home && *home == '/') {
-    ::mkdir((std::string(home) + "/.cache").c_str(), 0700);  // there, as a rule
-    places.push_back(std::string(home) + "/.cache/ckpt-coord");
+    of_home = std::string(home) + "/.cache";
+    places.push_back(of_home + "/ckpt-coord");
   }
   places.push_back("/tmp/" + own);
   for (const std::string& place : places) {
     struct statvfs mount {};
+    if (!of_home.empty() && place.starts_with(of_home)) ::mkdir(of_home.c_str(), 0700);
     if (make_private_directory(place) && ::statvfs(place.c_str(), &mount) == 0 &&
         (mount.f_flag & (ST_NOEXEC | ST_RDONLY)) == 0)
       return place;

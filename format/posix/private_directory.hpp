@@ -5,8 +5,9 @@
 // Ownership: the lock is held as long as the open file description lives; a
 //   process that inherits the descriptor holds it too.
 // Threads: no state. Any number of processes may call at once.
-// Errors: a directory or file that is not ours alone, or a symlink in its place,
-//   is refused with EPERM; a lock that another has with EWOULDBLOCK.
+// Errors: a directory or file that is not ours alone, or a symlink in a directory's
+//   place, is refused with EPERM; a symlink in a file's place with ELOOP; a lock that
+//   another has with EWOULDBLOCK.
 // Source: mkdir(2), flock(2), open(2) O_NOFOLLOW.
 #pragma once
 
@@ -64,7 +65,9 @@ inline Result<UniqueFd> open_private_directory(const std::string& path, OthersMa
 // Makes the file (0600) where it is missing, and locks it. When it comes back
 // the file locked is the one at `path`: another holder may have removed it
 // between open and lock. `lowest`: the descriptor's number is at least this.
-inline Result<UniqueFd> lock_private_file(const std::string& path, int lowest = 0) {
+// `shown`: gets the number before the lock is taken, for a fork's child to close.
+inline Result<UniqueFd> lock_private_file(const std::string& path, int lowest = 0,
+                                          volatile int* shown = nullptr) {
   constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -75,6 +78,7 @@ inline Result<UniqueFd> lock_private_file(const std::string& path, int lowest = 
       if (moved < 0 && errno != EINVAL) return fail_errno("fcntl F_DUPFD", path);
       if (moved >= 0) fd.reset(moved);
     }
+    if (shown != nullptr) *shown = fd.get();
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("lock", path);
     struct stat locked {}, named {};
     if (::fstat(fd.get(), &locked) != 0) return fail_errno("fstat", path);

@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#define CKPT_SHIM_CHANNEL_VERSION 1u
+#define CKPT_SHIM_CHANNEL_VERSION 2u
 #define CKPT_FRAME_MAGIC 0x434b5054u /* "CKPT" */
 #define CKPT_MAX_FRAME (64u << 20)
 
@@ -47,7 +47,7 @@ struct ckpt_frame {
   X(CUT, 36, agent_to_shim, ckpt_generation, none)                                   \
   X(DRAIN, 37, agent_to_shim, ckpt_list, ckpt_marker)    /* expected from peers */   \
   X(RESUME, 38, agent_to_shim, ckpt_generation, none)    /* at any state: go on */   \
-  X(REAP, 39, agent_to_shim, ckpt_pid, none)             /* wait4(pid, __WALL) */
+  X(ALIVE, 39, agent_to_shim, ckpt_alive, none)          /* QUIESCE to RESUME, often */
 
 enum ckpt_frame_type {
 #define CKPT_FRAME_ENUM(name, number, direction, payload, entry) CKPT_FRAME_##name = number,
@@ -110,8 +110,11 @@ struct ckpt_drained {
   uint64_t logged_bytes;
 };
 
-struct ckpt_pid {
-  int32_t pid;
+/* Ten times in `silence_ms` while the rank is held up. A rank that hears nothing
+ * for twice as long (more than the coordinator needs to give the agent up) goes
+ * on without the agent, which may only have been stopped: see `drained` below. */
+struct ckpt_alive {
+  uint32_t silence_ms; /* 0: no bound */
 };
 
 struct ckpt_text {
@@ -144,7 +147,9 @@ enum ckpt_rank_phase {
 struct ckpt_restart_block {
   uint64_t magic;
   volatile uint32_t epoch;
-  uint32_t reserved;
+  uint32_t drained;        /* 1 from DRAINED until the doors are about to open, but
+                              while a frame is read: with the rank stopped the agent
+                              looks here, and takes no copy of one that went on */
   void* lower_table;       /* struct ckpt_lower_table* of the fresh lower half */
   uint64_t generation;     /* what it was restored from */
   char agent_socket[108];  /* of the new agent */

@@ -182,16 +182,27 @@ uint64_t build_stack(const ckpt_lower_request& request, const Auxv& own, const E
 
 void return_to_upper(int64_t result) { ckpt_leave_lower(result, control().upper_stack); }
 
+// No pointers: nothing relocates this where ckpt-restorer runs it.
+constexpr struct {
+  int code;
+  char text[40];
+} kCauses[] = {{EPERM, "not allowed, or not this user's alone"},
+               {ENOENT, "no such file or directory"},
+               {EACCES, "permission denied"},
+               {ENOTDIR, "not a directory"},
+               {ENOSPC, "no space left"},
+               {EROFS, "a read-only file system"},
+               {ENOMEM, "not enough memory"}};
+
 // A refused library has left its reason in the control page already.
 int give_up(ckpt_lower_error* error, const char* operation, const char* subject, long code) {
   if (control().error.text[0] != 0) return static_cast<int>(code);
   error->code = static_cast<int>(-code);
-  Text(error->text, sizeof error->text)
-      .add(operation)
-      .add(" ")
-      .add(subject)
-      .add(": errno ")
-      .decimal(-code);
+  Text text(error->text, sizeof error->text);
+  text.add(operation).add(" ").add(subject).add(": ");
+  for (const auto& cause : kCauses)
+    if (cause.code == -code) text.add(cause.text).add(", ");
+  text.add("errno ").decimal(-code);
   return static_cast<int>(code);
 }
 

@@ -117,8 +117,8 @@ long steer_text(const RewrittenTrailer& trailer, uint64_t address, uint64_t offs
     if (site.file_offset < offset || site.file_offset + kSteerSiteSize > offset + length) continue;
     const uint64_t at = address + (site.file_offset - offset);
     uint8_t* code = reinterpret_cast<uint8_t*>(at);
-    const int64_t distance = static_cast<int64_t>(control().stubs[site.kind] - (at + 5));
     if (site.kind >= kSteerKinds || !expected_at_site(code, site.kind)) return -ENOEXEC;
+    const int64_t distance = static_cast<int64_t>(control().stubs[site.kind] - (at + 5));
     if (distance != static_cast<int32_t>(distance)) return -ERANGE;
     const uint64_t page = page_down(at);
     const uint64_t size = page_up(at + kSteerSiteSize) - page;

@@ -113,7 +113,7 @@ class Foreground(CliTest):
         wait_for(terminal, b"Stopped")
         type_line(terminal, "fg")
         wait_for(terminal, b"run --job")
-        time.sleep(0.2)  # bash has handed the terminal over; nothing tells when
+        self.until("the terminal handed over", lambda: os.tcgetpgrp(terminal) != child)
         type_line(terminal, "hello")
         wait_for(terminal, b"got hello")
         type_line(terminal, "exit")

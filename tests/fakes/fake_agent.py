@@ -19,9 +19,9 @@ import struct
 import sys
 import time
 
-MAGIC, VERSION = 0x434B5054, 1
+MAGIC, VERSION = 0x434B5054, 2
 HELLO, CLOCKS, LEVEL, RAISE, SENT, DRAINED, RESUMED, REBUILT, FINALIZING, CANNOT = range(1, 11)
-WELCOME, QUIESCE, TARGETS, RELEASE, CUT, DRAIN, RESUME, REAP = range(32, 40)
+WELCOME, QUIESCE, TARGETS, RELEASE, CUT, DRAIN, RESUME, ALIVE = range(32, 40)
 LIST, CLOCK, MARKER, PAIR = struct.Struct("QQQ"), struct.Struct("QQII"), struct.Struct("iIQ"), struct.Struct("QQ")
 PHASES = ["running", "quiescing", "level", "cut", "draining", "drained", "rebuilding"]
 DEADLINE = 30.0

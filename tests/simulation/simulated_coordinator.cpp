@@ -51,6 +51,7 @@ void SimulatedCoordinator::die() {
   alive_ = false;
   operation_.reset();
   tasks_.clear();
+  targets_due_ = false;
   for (const Peer& peer : links_) {
     peer.link->coordinator_open = false;
     peer.link->up.clear();
@@ -65,7 +66,13 @@ void SimulatedCoordinator::leave_office() {
 }
 
 bool SimulatedCoordinator::idle() const {
-  return tasks_.empty() && !preparing_ && checkpoint_.state() == State::idle;
+  return tasks_.empty() && !targets_due_ && !preparing_ && checkpoint_.state() == State::idle;
+}
+
+bool SimulatedCoordinator::send_targets() {
+  if (!std::exchange(targets_due_, false)) return false;
+  carry_out(checkpoint_.step(coordinator::TargetsDue{}));
+  return true;
 }
 
 bool SimulatedCoordinator::storage_step() {
@@ -276,7 +283,7 @@ void SimulatedCoordinator::perform(const coordinator::Commit& action) {
 }
 
 void SimulatedCoordinator::committed(const Result<std::string>& path) {
-  if (!path && path.error().code == ESTALE) return leave_office();
+  if (!path && path.error().code == coordinator::kSuperseded) return leave_office();
   carry_out(checkpoint_.step(
       coordinator::CommitEnded{path.has_value(), path ? std::string() : path.error().message()}));
 }

@@ -68,6 +68,7 @@ class SimulatedCoordinator {
   bool read(const Link& link);
   bool notice(const Link& link);
   bool storage_step();
+  bool send_targets();
 
  private:
   struct Peer {
@@ -94,11 +95,12 @@ class SimulatedCoordinator {
   void perform(const coordinator::Ended& action);
   void perform(const coordinator::Entered&) {}
   void perform(const coordinator::FlushAdvanced&) {}
+  void perform(const coordinator::CallForTargets&) { targets_due_ = true; }
   void committed(const Result<std::string>& path);
   void leave_office();
 
   World world_;
-  bool alive_ = true, serving_ = false, preparing_ = false;
+  bool alive_ = true, serving_ = false, preparing_ = false, targets_due_ = false;
   Incarnation office_;
   coordinator::SessionFsm session_;
   coordinator::CheckpointFsm checkpoint_;

@@ -122,8 +122,9 @@ bool World::move() {
     pick -= 4 * links;
     SimulatedCoordinator& process = *coordinators_[pick].process;
     if (!process.alive() || stalled(pick)) continue;
+    if (random_() % 2 == 0 && process.send_targets()) return true;
     const bool before = process.serving();
-    if (!process.storage_step()) continue;
+    if (!process.storage_step() && !process.send_targets()) continue;
     if (!before && process.serving()) announced_ = pick;
     return true;
   }

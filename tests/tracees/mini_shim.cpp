@@ -1,7 +1,9 @@
 // A rank without MPI: answers its agent as a shim would.
 //
-//   tracee_mini_shim SOCKET RANK WORLD_SIZE [pipe]
+//   tracee_mini_shim SOCKET RANK WORLD_SIZE [pipe | goes-on | old-version]
 //
+// With `goes-on` it says DRAINED, and then does not wait for the agent any longer; with
+// `old-version` its HELLO is another version's.
 // With `pipe` it holds an open pipe, which no snapshot can save. Memory holds a
 // pattern that names the rank ("rank N" at the start of 100 pages).
 #include <sys/mman.h>
@@ -13,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "format/wire/shim_channel.h"
@@ -20,6 +23,8 @@
 namespace {
 
 int channel = -1;
+bool goes_on = false;
+ckpt_restart_block block{CKPT_RESTART_BLOCK_MAGIC, 0, 0, nullptr, 0, {}, {}};
 
 template <typename T>
 void say(std::uint32_t type, const T& payload) {
@@ -55,8 +60,10 @@ void answer(const ckpt_frame& frame, const std::vector<unsigned char>& payload) 
     case CKPT_FRAME_CUT:
       return say_list(CKPT_FRAME_SENT, generation);
     case CKPT_FRAME_DRAIN:
+      block.drained = goes_on ? 0 : 1;
       return say(CKPT_FRAME_DRAINED, ckpt_drained{generation, 2, 200});
     case CKPT_FRAME_RESUME:
+      block.drained = 0;
       return say(CKPT_FRAME_RESUMED, ckpt_generation{generation});
     default:
       return;
@@ -74,7 +81,9 @@ int main(int argc, char** argv) {
   channel = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (::connect(channel, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return 3;
   int pipe_ends[2] = {-1, -1};
-  if (argc > 4 && ::pipe(pipe_ends) != 0) return 3;
+  const std::string_view option = argc > 4 ? argv[4] : "";
+  goes_on = option == "goes-on";
+  if (option == "pipe" && ::pipe(pipe_ends) != 0) return 3;
 
   constexpr std::size_t kPages = 100;
   auto* memory = static_cast<char*>(::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE,
@@ -84,11 +93,17 @@ int main(int argc, char** argv) {
 
   ckpt_hello hello{};
   hello.version = CKPT_SHIM_CHANNEL_VERSION;
+  hello.restart_block = reinterpret_cast<std::uint64_t>(&block);
   hello.pid = ::getpid();
   hello.rank = std::atoi(argv[2]);
   hello.world_size = std::atoi(argv[3]);
   hello.channel_fd = channel;
-  say(CKPT_FRAME_HELLO, hello);
+  if (option == "old-version") {
+    const struct { std::uint32_t version = CKPT_SHIM_CHANNEL_VERSION - 1, rest[5] = {}; } old;
+    say(CKPT_FRAME_HELLO, old);
+  } else {
+    say(CKPT_FRAME_HELLO, hello);
+  }
   for (;;) {
     ckpt_frame frame{};
     hear(&frame, sizeof frame);

@@ -42,6 +42,8 @@ Status make_file(const std::string& path, const std::function<Status(int)>& writ
   const UniqueFd fd(::mkostemp(partial.data(), O_CLOEXEC));
   if (!fd) return fail_errno("make", partial);
   Status made = write(fd.get());
+  // After a power-off the name must not lead to a file without content.
+  if (made && ::fdatasync(fd.get()) != 0) made = fail_errno("fdatasync", partial);
   if (made && ::rename(partial.c_str(), path.c_str()) != 0) made = fail_errno("rename", path);
   if (!made) ::unlink(partial.c_str());
   return made;

@@ -146,7 +146,7 @@ def side_by_side(running):
 
 def slurm(running):
     """The real thing: a job over all nodes, through sbatch, as an ordinary user."""
-    cluster = cluster_of(nodes=3, slurm=True)
+    cluster = cluster_of(nodes=4, slurm=True)
     out = os.path.join(running.dir, "out")
     script = "#!/bin/sh\nsrun --mpi=pmix sh -c 'echo $(hostname) $PMIX_RANK'\nmpirun hostname\n"
     open(out, "w").close()

@@ -14,8 +14,8 @@ from settings import SOURCE
 
 README = os.path.join(SOURCE, "slurm", "README.md")
 COORD = "/opt/ckpt-coord/bin/ckpt-coord"
-# Where the jobs' ranks are. One node: the coordinator listens on its own node only.
-PLACE, RANKS = ["-N1", "-n2", "-w", "n1"], 2
+NODES = 4
+PLACE, RANKS = ["-N3", "-n3"], 3
 _installed = set()  # clusters on which the README was followed
 
 
@@ -43,8 +43,8 @@ def follow_readme(cluster, build):
     return said
 
 
-def slurm_cluster(running, nodes=3):
-    cluster = cluster_of(nodes=nodes, slurm=True)
+def slurm_cluster(running):
+    cluster = cluster_of(nodes=NODES, slurm=True)
     if cluster.directory not in _installed:
         follow_readme(cluster, running.build)
     return cluster
@@ -72,9 +72,7 @@ class BatchJob(ClusterJob):
 
     def submit_restart(self):
         """`ckpt-coord restart ID` outside of any job; the id of the one it submits."""
-        more = [f"--output={self.out_path}", *(["--nodelist=n1"] if "-w" in PLACE else [])]
-        return self.submit([COORD, "restart", self.id,
-                            *(word for option in more for word in ("--sbatch", option))])
+        return self.submit([COORD, "restart", self.id, "--sbatch", f"--output={self.out_path}"])
 
     def command(self, line, check=True):
         done = self.cluster.run(self.node, line, self.user, self.given_env, self.cwd)
@@ -93,6 +91,12 @@ class BatchJob(ClusterJob):
 
     def state(self, of=None):
         return self.field("JobState", of)
+
+    def nodes(self):
+        """Of its allocation, the one with the batch script first."""
+        said = self.command(["scontrol", "show", "hostnames", self.field("NodeList")])
+        first = self.field("BatchHost")
+        return [first, *(node for node in said.split() if node != first)]
 
     def ended(self, deadline_s=240, of=None, wanted="COMPLETED"):
         over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED")
@@ -156,7 +160,7 @@ class Traffic(BatchJob):
 
 def readme(running):
     """An administrator who follows the text has it."""
-    cluster = cluster_of(nodes=3, slurm=True)
+    cluster = cluster_of(nodes=NODES, slurm=True)
     said = follow_readme(cluster, running.build)
     lines = [l for l in said.splitlines() if re.search(r"/\.ckpt-coord/\d+$", l)]
     expect(2, len(lines), f"lines with the job's directory in\n{said}")
@@ -294,7 +298,7 @@ def preempted(running):
                   before=BEGINS)
     job.ready()
     job.take_checkpoint()
-    high = BatchJob(running, cluster, "hostname\n", ["-p", "high", "-N3", "--exclusive", "-t5"])
+    high = BatchJob(running, cluster, "hostname\n", ["-p", "high", f"-N{NODES}", "--exclusive", "-t5"])
     high.ended()
     begun_again(job)
     job.ready()
@@ -303,13 +307,83 @@ def preempted(running):
     all_nodes_take_jobs(cluster)
 
 
+def node_killed(running):
+    """A node of the job loses its power: the job is requeued, whoever is first to
+    find out, and goes on where nodes are left."""
+    cluster = slurm_cluster(running)
+    job = Traffic(running, cluster, "mpirun", ["--comment=ckpt", *PLACE, "-t10", "--requeue"],
+                  before=BEGINS)
+    job.ready()
+    job.take_checkpoint()
+    cluster.kill(job.nodes()[-1])
+    begun_again(job)
+    job.ready()
+    job.finish()
+    must_have_resumed(job)
+
+
+def first_node_killed(running):
+    """The one with the batch script, mpirun and the coordinator."""
+    cluster = slurm_cluster(running)
+    other = BatchJob(running, cluster, "sleep 600\n", ["-N1", "-w", "n1", "--exclusive", "-t10"])
+    wait_until(lambda: other.state() == "RUNNING", 60, "the job that keeps n1", 0.3)
+    job = Traffic(running, cluster, "mpirun", ["--comment=ckpt", *PLACE, "-t10", "--requeue"],
+                  before=BEGINS)
+    job.ready()
+    job.take_checkpoint()
+    other.command(["scancel", other.id])
+    cluster.kill(job.nodes()[0])
+    begun_again(job)
+    job.ready()
+    job.finish()
+    must_have_resumed(job)
+
+
+def goes_on_in_the_allocation(running):
+    """--no-kill and max-restarts: the job goes on with the nodes it still has."""
+    cluster = slurm_cluster(running)
+    job = Traffic(running, cluster, "mpirun", ["--comment=ckpt:max-restarts=2", *PLACE, "-t10",
+                                               "--no-kill", "--no-requeue"], before=BEGINS)
+    job.ready()
+    job.take_checkpoint()
+    lost = job.nodes()[-1]
+    cluster.kill(lost)
+    wait_until(lambda: f"without {lost}" in job.output(), 120,
+               f"a restart without {lost}\n{job.output()}", 0.3)
+    job.ready()
+    job.finish()
+    expect(1, job.output().count("begins"), f"runs of the batch script\n{job.output()}")
+
+
+def daemons_restarted(running):
+    """slurmctld and every slurmd end and come back: the job does not notice."""
+    cluster = slurm_cluster(running)
+    job = Traffic(running, cluster, "mpirun", ["--comment=ckpt", *PLACE, "-t10"])
+    job.ready()
+    for node in cluster.nodes:
+        daemons = ["slurmd", *(["slurmctld"] if node == cluster.nodes[0] else [])]
+        for daemon in daemons:
+            start = "slurmctld" if daemon == "slurmctld" else f"slurmd -N {node}"
+            done = cluster.run(node, ["sh", "-ec", f"pid=$(cat /run/{daemon}.pid); kill $pid; "
+                                      f"timeout 60 tail --pid=$pid -f /dev/null; {start}"],
+                               deadline_s=90)
+            expect(0, done.returncode, f"{daemon} of {node} again: {done.stderr}")
+    job.take_checkpoint()
+    job.finish()
+    all_nodes_take_jobs(cluster)
+
+
 def register(build, tier):
     case("slurm/readme", "quick")(readme)
     case("slurm/mpirun", "quick")(nothing_in_the_script("mpirun"))
-    case("slurm/srun", "all")(nothing_in_the_script("srun --mpi=pmix"))
+    case("slurm/srun")(nothing_in_the_script("srun --mpi=pmix"))
     case("slurm/requeue", "quick")(requeued)
     case("slurm/array")(array_and_het)
     case("slurm/without")(without_it)
     case("slurm/time-limit", "quick")(time_limit)
     case("slurm/warned")(warned)
     case("slurm/preempted")(preempted)
+    case("slurm/node-killed", "quick")(node_killed)
+    case("slurm/first-node-killed")(first_node_killed)
+    case("slurm/daemons")(daemons_restarted)
+    case("slurm/goes-on")(goes_on_in_the_allocation)

@@ -1,4 +1,5 @@
 """The clusters of a run: made when first wanted, whole again for each case."""
+import contextlib
 import os
 import shutil
 
@@ -38,10 +39,16 @@ class Clusters:
 _clusters = None
 
 
-def begin(work, build):
+@contextlib.contextmanager
+def of_a_run(work, build):
     global _clusters
     _clusters = Clusters(work, build)
-    return _clusters
+    if _clusters.reason:
+        print(f"NO CASE CAN RUN HERE: {_clusters.reason}", flush=True)
+    try:
+        yield
+    finally:
+        _clusters.down()
 
 
 def cluster_of(nodes=3, slurm=False):

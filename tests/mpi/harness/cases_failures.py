@@ -49,6 +49,45 @@ def kill_at(victim, state):
     return run
 
 
+def main_thread_ticks(pid):
+    with open(f"/proc/{pid}/task/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return fields[0], int(fields[11]) + int(fields[12])
+
+
+def agent_stopped_at(state):
+    """The agent stands still: its ranks go on without it, and with it again later."""
+    def run(running):
+        traffic = Traffic(running, "vader", options=("--keep", "3", "--silence", "3s"))
+        job = traffic.job
+        traffic.pause()
+        good = job.checkpoint()
+        traffic.pause()
+        agent, ranks = job.pids_of("agent")[0], job.pids_of("rank")
+        command = None
+        if state != "idle":
+            command = job.checkpoint_begin()
+            wait_until(lambda: reached_state(command, state) or command.poll() is not None, 60,
+                       f"state {state}", interval_s=0.0005)
+            if not reached_state(command, state):
+                running.note(f"state {state} was not seen")
+        send(agent, signal.SIGSTOP)
+        if command:
+            running.note(f"checkpoint exit {command.wait(60, 'checkpoint of a stopped agent')}")
+        before = {pid: main_thread_ticks(pid) for pid in ranks}
+        if any(letter == "t" for letter, _ in before.values()):
+            running.note("stopped while it copied a rank, which waits for it")
+        else:
+            wait_until(lambda: all(main_thread_ticks(pid)[1] > before[pid][1] + 10
+                                   for pid in ranks), 60, "all ranks go on", 0.1)
+        send(agent, signal.SIGCONT)
+        job.wait_ready()
+        if job.checkpoint() <= good:
+            raise Wrong("no new generation")
+        survives(running, traffic)
+    return run
+
+
 def survives(running, traffic):
     """The job goes on. If checkpoints are possible again, one must work."""
     job = traffic.job
@@ -133,6 +172,22 @@ def terminated(number):
     return run
 
 
+def every_auto(running):
+    """The first checkpoint tells the cost; from then on the interval is planned,
+    and checkpoints come by themselves."""
+    traffic = Traffic(running, "vader", ranks=2,
+                      options=["--keep", "9", "--every", "auto", "--mtbf", "2m"])
+    job = traffic.job
+    job.checkpoint()
+    wait_until(lambda: len(job.generations()) >= 2, 150, "a checkpoint that nobody asked for")
+    told = job.status()
+    if told["every"] != "auto" or not 10 <= told["interval_s"] < 60 or \
+            "given" not in told["interval_why"]:
+        raise Wrong(f"status: {told}")
+    running.note(f"every {told['interval_s']:.0f} s: {told['interval_why']}")
+    traffic.end()
+
+
 def exit_status(running):
     """`run` returns the job's own exit status."""
     from job import Job
@@ -147,7 +202,11 @@ def register(build, tier):
         for state in STATES:
             common = state in ("idle", "level", "snapshot", "flush")
             case(f"kill/{victim}/{state}", "fair" if common else "all")(kill_at(victim, state))
+    for state in STATES:
+        case(f"kill/agent-stopped/{state}", "fair" if state in ("cut", "snapshot") else "all")(
+            agent_stopped_at(state))
     case("disk/full", "fair")(full_disk)
     case("signal/term", "fair")(terminated(signal.SIGTERM))
     case("signal/int", "all")(terminated(signal.SIGINT))
     case("run/exit-status", "quick")(exit_status)
+    case("run/every-auto")(every_auto)

@@ -84,6 +84,30 @@ def given_up(running):
     traffic.end()
 
 
+def from_a_named_one(running):
+    """Gone back to the first: a failure goes on from it, not from what was taken
+    behind it before; then from what was taken since."""
+    traffic = WatchedTraffic(running, 3)
+    job = traffic.job
+    taken = []
+    for _ in range(3):
+        traffic.pause()
+        taken.append(job.checkpoint())
+    job.kill()
+    job.restart(generation=taken[0])
+    job.wait_ready()
+    for origin in (taken[0], None):
+        if origin is None:
+            traffic.pause()
+            origin = job.checkpoint()
+        before = traffic.told("(restart ")
+        traffic.crash()
+        traffic.wait_restart(before + 1)
+        if not traffic.told(f"going on from generation {origin} (restart {before + 1} "):
+            raise Wrong(f"not from generation {origin}\n{job.current.err}")
+    traffic.end()
+
+
 def own_exit(running):
     """A program that ends itself with a status is not started again."""
     job = Job(running, ["sh", "-c", "exit 7"], 1, options=["--max-restarts", "3"]).start()
@@ -97,14 +121,15 @@ def nothing_to_go_on_from(running):
         raise Wrong(f"exit {code}: {job.current.err}")
 
 
-def raise_incarnation(job):
-    """As another start of the job on another node would."""
+def raise_in_incarnation(job, field):
+    """`incarnation`, as another start of the job on another node would; `term`, as
+    another coordinator of this start."""
     path = os.path.join(job.path, "incarnation")
     with open(path) as file:
         text = file.read()
-    number = int(re.search(r" incarnation=(\d+)", text).group(1))
+    number = int(re.search(rf" {field}=(\d+)", text).group(1))
     with open(path + ".new", "w") as file:
-        file.write(text.replace(f" incarnation={number} ", f" incarnation={number + 1} "))
+        file.write(text.replace(f" {field}={number} ", f" {field}={number + 1} "))
     os.rename(path + ".new", path)
 
 
@@ -120,7 +145,7 @@ def fenced(with_agent):
         if not with_agent:
             # Stopped: it answers nobody, and holds the node's lock.
             send(job.pids_of("agent")[0], signal.SIGSTOP)
-        raise_incarnation(job)
+        raise_in_incarnation(job, "incarnation")
         if not with_agent:
             send(job.pids_of("agent")[0], signal.SIGKILL)
         wait_until(lambda: not [pid for pid in ranks if is_alive(pid)], 40, "the ranks' end")
@@ -142,13 +167,7 @@ def commits_no_more(running):
     traffic.pause()
     job.checkpoint()
     before = job.generations()
-    path = os.path.join(job.path, "incarnation")
-    with open(path) as file:
-        text = file.read()
-    term = int(re.search(r" term=(\d+)", text).group(1))
-    with open(path + ".new", "w") as file:
-        file.write(text.replace(f" term={term} ", f" term={term + 1} "))
-    os.rename(path + ".new", path)
+    raise_in_incarnation(job, "term")
     done = job.coord("checkpoint", job.name, "--dir", job.base, check=False)
     if done.code == 0 or job.generations() != before:
         raise Wrong(f"exit {done.code}, {before} became {job.generations()}")
@@ -164,6 +183,7 @@ def register(build, tier):
     case("restarts/rank", "quick")(goes_on("rank"))
     case("restarts/mpirun", "fair")(goes_on("mpirun"))
     case("restarts/given-up", "fair")(given_up)
+    case("restarts/named", "fair")(from_a_named_one)
     case("restarts/own-exit", "fair")(own_exit)
     case("restarts/nothing", "fair")(nothing_to_go_on_from)
     case("fence/agent", "quick")(fenced(True))

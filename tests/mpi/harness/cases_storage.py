@@ -1,11 +1,12 @@
 """Shared storage that stalls, or is full, at a state of a checkpoint."""
 import os
+import signal
 import subprocess
 
 from cases import Skip, case
 from cases_failures import STATES
 from job import Job, Wrong
-from processes import wait_until
+from processes import send, wait_until
 from scenario_list import touch
 
 
@@ -50,6 +51,37 @@ def stalled(state):
         touch(stop)
         job.wait(180)
     return run
+
+
+def ranks_end(running):
+    """A rank without an agent looks whether a newer start has taken over, on storage that
+    hangs (a FIFO): MPI_Finalize does not wait for that."""
+    stop = os.path.join(running.dir, "stop")
+    job = Job(running, [running.build.program("adversary"), "0", "200"], 2,
+              env={"ADVERSARY_STOP": stop}).start()
+    job.wait_ready()
+    path = os.path.join(job.base, job.name, "incarnation")
+    os.rename(path, path + ".true")
+    os.mkfifo(path, 0o600)
+    try:
+        send(job.pids_of("agent")[0], signal.SIGKILL)
+
+        def looks(pid):
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/wchan") as file:
+                    if file.read() in ("wait_for_partner", "fifo_open"):
+                        return True
+            return False
+        wait_until(lambda: all(looks(pid) for pid in job.pids_of("rank")), 30,
+                   "the ranks look", 0.05)
+        touch(stop)
+        wait_until(lambda: not job.pids_of("rank"), 30, "no rank is left", 0.1)
+    finally:
+        os.rename(path, path + ".fifo")
+        os.rename(path + ".true", path)
+        # Who still waits at the FIFO goes on.
+        os.close(os.open(path + ".fifo", os.O_RDWR | os.O_NONBLOCK))
+    job.wait(60)
 
 
 def full(state):
@@ -109,5 +141,6 @@ def fill(path):
 def register(build, tier):
     for state in ("idle", "commit"):
         case(f"storage/stalls/{state}", "fair" if state == "commit" else "all")(stalled(state))
+    case("storage/hangs/finalize", "fair")(ranks_end)
     for state in STATES:
         case(f"storage/full/{state}", "fair" if state == "flush" else "all")(full(state))

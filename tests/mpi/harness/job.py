@@ -42,7 +42,8 @@ class Job:
             self.env.update(HOME=self.dir, USER="nobody", LOGNAME="nobody")
             self.give(self.dir)
         self.children, self.starts = [], 0
-        self.timeout = "40s"
+        # Longer than a busy machine may let everything stand still.
+        self.timeout = "120s"
         self.current = None
         case.jobs.append(self)
 
@@ -65,7 +66,7 @@ class Job:
         self.children.append(child)
         return child
 
-    def coord(self, *arguments, deadline_s=60, check=True):
+    def coord(self, *arguments, deadline_s=180, check=True):
         """One ckpt-coord command, to its end."""
         Job.counter += 1
         child = self._spawn([self.build.ckpt_coord, *arguments], f"cmd{Job.counter}.{arguments[0]}")
@@ -113,14 +114,14 @@ class Job:
                 raise Wrong(f"status --json: exit {child.code}\n{child.out}{child.err}") from None
             return {}
 
-    def wait_ready(self, deadline_s=60):
+    def wait_ready(self, deadline_s=180):
         """All ranks are with the coordinator."""
         def ready():
             self.still_running("before it was ready")
             return self.status(check=False).get("ready") is True
         wait_until(ready, deadline_s, "all ranks present", 0.1)
 
-    def checkpoint(self, deadline_s=90):
+    def checkpoint(self, deadline_s=240):
         """A committed generation; its number."""
         before = self.generations()
         self.still_running("before the checkpoint")

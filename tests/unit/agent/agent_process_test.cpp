@@ -12,13 +12,15 @@
 #include <fstream>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 #include "format/image/generation_reader.hpp"
 #include "format/tls/stream.hpp"
 #include "format/wire/coordinator_file.hpp"
 #include "format/wire/messages.hpp"
+#include "format/wire/shim_channel.h"
 #include "tests/unit/agent/child_program.hpp"
 
 namespace ckpt {
@@ -98,6 +100,12 @@ struct AgentProcess : testing::Test {
         std::vector<std::string>{CKPT_AGENT, "--job-dir", directory, "--socket", socket_path()});
     coordinator.accept();
   }
+  bool logged(const std::string& text) const {
+    std::ifstream log(directory + "/log");
+    for (std::string line; std::getline(log, line);)
+      if (line.find(text) != std::string::npos) return true;
+    return false;
+  }
   void TearDown() override {
     ranks.clear();
     agent.reset();
@@ -115,14 +123,14 @@ struct AgentProcess : testing::Test {
       EXPECT_EQ(coordinator.receive<wire::RanksJoined>().ranks.at(0).rank, rank);
     }
   }
-  void cut(int count) {
-    coordinator.say(wire::Quiesce{7});
+  void cut(int count, std::uint64_t generation = 7) {
+    coordinator.say(wire::Quiesce{generation});
     EXPECT_EQ(coordinator.receive<wire::Clocks>().ranks.at(0).count, static_cast<unsigned>(count));
-    coordinator.say(wire::Targets{7, 1, {}});
+    coordinator.say(wire::Targets{generation, 1, {}});
     EXPECT_EQ(coordinator.receive<wire::Level>().version, 1u);
-    coordinator.say(wire::Cut{7});
+    coordinator.say(wire::Cut{generation});
     EXPECT_EQ(coordinator.receive<wire::Sent>().more, 0);
-    coordinator.say(wire::Drain{7, 0, {}});
+    coordinator.say(wire::Drain{generation, 0, {}});
     EXPECT_EQ(coordinator.receive<wire::Drained>().logged_bytes, 200u * static_cast<unsigned>(count));
   }
   wire::Snapshot snapshot_order(int count) const {
@@ -203,14 +211,87 @@ TEST_F(AgentProcess, AnAbortAfterTheFlushRemovesThePartialFile) {
   EXPECT_TRUE(std::filesystem::exists(partial()));
   coordinator.say(wire::Aborted{7, "another node failed"});
   // The worker takes orders one by one: after the next snapshot the first is gone.
-  coordinator.say(wire::Quiesce{8});
-  coordinator.receive<wire::Clocks>();
+  cut(1, 8);
   auto order = snapshot_order(1);
   order.generation = 8;
   order.partial_path = directory + "/gen-000008.h5.partial";
   coordinator.say(order);
   coordinator.receive<wire::Snapped>();
   EXPECT_FALSE(std::filesystem::exists(partial()));
+}
+
+// The order may be as old as this agent was stopped.
+TEST_F(AgentProcess, TakesNoCopyOfARankThatDoesNotWait) {
+  start_ranks(2, "goes-on");
+  cut(2);
+  coordinator.say(snapshot_order(2));
+  const auto refused = coordinator.receive<wire::Refused>();
+  EXPECT_EQ(refused.rank, 1);
+  EXPECT_NE(refused.text.find("does not wait for this agent"), std::string::npos) << refused.text;
+  EXPECT_FALSE(std::filesystem::exists(partial()));
+  for (const auto& rank : ranks) expect_untouched(*rank);
+}
+
+TEST_F(AgentProcess, SaysWhyItGivesNoWelcome) {
+  ChildProgram old({CKPT_MINI_SHIM, socket_path(), "0", "1", "old-version"});
+  EXPECT_EQ(old.wait(), 0);  // its channel was closed
+  coordinator.say(wire::Shutdown{"enough"});
+  EXPECT_EQ(agent->wait(), 0);
+  EXPECT_TRUE(logged("event=connection_refused"));
+  EXPECT_TRUE(logged("it speaks version " + std::to_string(CKPT_SHIM_CHANNEL_VERSION - 1)));
+}
+
+struct AgentOnHungStorage : AgentProcess {
+  void SetUp() override {
+    ::setenv("LD_PRELOAD", CKPT_STALLING_STORAGE, 1);
+    ::setenv("STALL_BELOW", "/tmp/ckpt-agent-test-", 1);
+    ::setenv("STALL_FLAG", flag().c_str(), 1);
+    AgentProcess::SetUp();
+    ::unsetenv("LD_PRELOAD");
+  }
+  void TearDown() override {
+    for (const char* what : {".read", ".write"}) ::unlink((flag() + what).c_str());
+    AgentProcess::TearDown();
+  }
+  static std::string flag() { return "/tmp/ckpt-stall-" + std::to_string(::getpid()); }
+  static void hang(const std::string& what) { std::ofstream(flag() + what).put('x'); }
+};
+
+TEST_F(AgentOnHungStorage, RanksAreWelcomeAllTheSame) {
+  hang(".read");
+  coordinator.hang_up();
+  ranks.push_back(std::make_unique<ChildProgram>(
+      std::vector<std::string>{CKPT_MINI_SHIM, socket_path(), "0", "1"}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  const auto traced = [this] {  // WELCOME has come: the status page is there
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(agent->pid()) + "/fd")) {
+      std::error_code ignored;
+      if (std::filesystem::read_symlink(entry.path(), ignored).string().find("ckpt-status") !=
+          std::string::npos)
+        return true;
+    }
+    return false;
+  };
+  while (!traced() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(traced());
+  ::unlink((flag() + ".read").c_str());
+  coordinator.accept();
+  EXPECT_EQ(coordinator.receive<wire::RanksJoined>().ranks.at(0).rank, 0);
+}
+
+TEST_F(AgentOnHungStorage, EndsWhenToldAndLeavesNoCopy) {
+  start_ranks(1);
+  cut(1);
+  hang(".write");
+  coordinator.say(snapshot_order(1));
+  coordinator.receive<wire::Snapped>();
+  coordinator.say(wire::Resume{7});
+  coordinator.say(wire::Shutdown{"the job is over"});
+  EXPECT_EQ(agent->wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(socket_path()));
+  EXPECT_FALSE(std::filesystem::exists(directory + "/sockets"));
+  ranks[0]->wait();  // nothing holds it
 }
 
 TEST_F(AgentProcess, ReportsAKilledRank) {

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "format/posix/private_directory.hpp"
 
@@ -42,6 +43,20 @@ TEST_F(NodeDirectoryTest, TheSecondAgentIsRefused) {
   }
   EXPECT_FALSE(std::filesystem::exists(base + "/node")) << "it cleans up";
   EXPECT_TRUE(NodeDirectory::claim(socket, -1));
+}
+
+TEST_F(NodeDirectoryTest, RemovedByAnotherThreadItIsRemovedOnce) {
+  const std::string socket = base + "/node/agent.sock";
+  auto first = std::make_optional(NodeDirectory::claim(socket, -1));
+  ASSERT_TRUE(*first);
+  const auto remove = (*first)->remover();
+  remove();
+  EXPECT_FALSE(std::filesystem::exists(base + "/node"));
+  const auto second = NodeDirectory::claim(socket, -1);
+  ASSERT_TRUE(second) << second.error().message();
+  remove();
+  first.reset();
+  EXPECT_TRUE(std::filesystem::exists(base + "/node/agent.lock")) << "the second one's";
 }
 
 TEST_F(NodeDirectoryTest, AnInheritedLockIsTakenOver) {

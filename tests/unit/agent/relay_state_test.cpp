@@ -111,10 +111,12 @@ TEST_F(Relay, NewsGoesAheadOfWhatFollowsIt) {
   said(0, ClocksFrame{7, {}});
   said(1, ClocksFrame{7, {}});
   EXPECT_FALSE(hello(2).empty());
-  const auto actions = said(0, RaiseFrame{7, {{1, 5, 4, 0}}});
-  ASSERT_EQ(actions.size(), 2u);
+  EXPECT_TRUE(said(0, RaiseFrame{7, {{1, 5, 4, 0}}}).empty()) << "called for already";
+  const auto actions = said(0, CannotFrame{"no"});
+  ASSERT_EQ(actions.size(), 3u);
   EXPECT_EQ(sent<wire::RanksJoined>({actions[0]}).size(), 1u);
   EXPECT_EQ(sent<wire::Raise>({actions[1]}).size(), 1u);
+  EXPECT_EQ(sent<wire::Refused>({actions[2]}).size(), 1u);
 }
 
 TEST_F(Relay, ARebuiltRankIsNotRebuildingForTheNextCoordinator) {
@@ -189,11 +191,39 @@ TEST_F(Relay, ARaiseThatTheNodeHasMadeBeforeIsNotRepeated) {
   said(0, ClocksFrame{7, {{1, 10, 4, 0}}});
   said(1, ClocksFrame{7, {{1, 10, 4, 0}}});
   told(wire::Targets{7, 1, {{1, 12, 4, 4}}});
-  EXPECT_EQ(sent<wire::Raise>(said(0, RaiseFrame{7, {{1, 13, 4, 0}}})).size(), 1u);
+  state.step(NewsDue{});
+  EXPECT_EQ(all<CallForNews>(said(0, RaiseFrame{7, {{1, 13, 4, 0}}})).size(), 1u);
+  EXPECT_EQ(sent<wire::Raise>(state.step(NewsDue{})).size(), 1u);
   EXPECT_TRUE(said(1, RaiseFrame{7, {{1, 13, 4, 0}}}).empty());
   EXPECT_TRUE(said(1, RaiseFrame{7, {{5, 2, 1, 0}}}).empty()) << "a communicator of one";
-  EXPECT_EQ(sent<wire::Raise>(said(1, RaiseFrame{7, {{1, 13, 4, 0}, {6, 1, 2, 0}}})).at(0).clocks,
+  EXPECT_FALSE(said(1, RaiseFrame{7, {{1, 13, 4, 0}, {6, 1, 2, 0}}}).empty());
+  EXPECT_EQ(sent<wire::Raise>(state.step(NewsDue{})).at(0).clocks,
             (std::vector<wire::Clock>{{6, 1, 2, 0}}));
+}
+
+TEST_F(Relay, RaisesAtTheSameTimeAreOneMessage) {
+  quiesced();
+  said(0, ClocksFrame{7, {{1, 10, 4, 0}, {6, 1, 2, 0}}});
+  said(1, ClocksFrame{7, {{1, 10, 4, 0}}});
+  told(wire::Targets{7, 1, {{1, 12, 4, 4}, {6, 1, 2, 2}}});
+  said(0, RaiseFrame{7, {{1, 13, 4, 0}}});
+  said(0, RaiseFrame{7, {{6, 2, 2, 0}}});
+  said(1, RaiseFrame{7, {{1, 14, 4, 0}}});
+  said(1, LevelFrame{7, 1});
+  const auto actions = said(0, LevelFrame{7, 1});
+  ASSERT_EQ(actions.size(), 2u) << "ahead of what is said next";
+  EXPECT_EQ(sent<wire::Raise>({actions[0]}).at(0).clocks,
+            (std::vector<wire::Clock>{{1, 14, 4, 0}, {6, 2, 2, 0}}));
+  EXPECT_EQ(sent<wire::Level>({actions[1]}).size(), 1u);
+  EXPECT_TRUE(state.step(NewsDue{}).empty());
+}
+
+TEST_F(Relay, RaisesOfAnEndedGenerationAreNotTold) {
+  quiesced();
+  state.step(NewsDue{});
+  EXPECT_FALSE(said(0, RaiseFrame{7, {{1, 13, 4, 0}}}).empty());
+  told(wire::Aborted{7, "why"});
+  EXPECT_TRUE(state.step(NewsDue{}).empty());
 }
 
 TEST_F(Relay, GivesEachRankItsMarkers) {

@@ -188,6 +188,31 @@ TEST_P(SnapshotOfAProgram, HarmsNothing) {
   EXPECT_EQ(word, "good");
 }
 
+// As with storage that hangs: nobody comes to write or to drop.
+TEST_P(SnapshotOfAProgram, CancelledEndsItsCopiesAtOnce) {
+  if (!GetParam()) GTEST_SKIP() << "no copy";
+  snapshot::NodeSnapshot snapshot({request()});
+  const auto copies = [this] {
+    int found = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const auto text = proc::read_whole(entry.path().string() + "/status");
+      const auto status =
+          text ? proc::parse_status(*text) : Result<proc::StatusFacts>(Failure(text.error()));
+      if (!status || !std::filesystem::exists("/proc/self/task/" + std::to_string(status->tracer)))
+        continue;
+      found += text->find("State:\tZ") == std::string::npos;
+    }
+    return found;
+  };
+  ASSERT_TRUE(snapshot.freeze());
+  EXPECT_EQ(copies(), 1);
+  snapshot.cancel();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (copies() != 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(copies(), 0);
+  await_ticks(ticks() + 3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Ways, SnapshotOfAProgram, testing::Bool(),
                          [](const auto& info) { return info.param ? "Forked" : "WhileStopped"; });
 

@@ -69,6 +69,9 @@ class CheckpointFsmTest : public ::testing::Test {
     }
     return all;
   }
+  static bool called(const Actions& actions) {
+    return actions.size() == 1 && std::holds_alternative<CallForTargets>(actions[0]);
+  }
   static const Ended* ended(const Actions& actions) {
     return actions.empty() ? nullptr : std::get_if<Ended>(&actions.back());
   }
@@ -119,7 +122,8 @@ TEST_F(CheckpointFsmTest, CutFollowsWhenAllAreLevel) {
 TEST_F(CheckpointFsmTest, ARaiseConcernsOnlyAgentsWithTheCommunicator) {
   reach(State::level);
   say(20, wire::Level{kGeneration, 1});
-  const auto targets = sends<wire::Targets>(say(10, wire::Raise{kGeneration, 0, {{2, 2, 2, 0}}}));
+  EXPECT_TRUE(called(say(10, wire::Raise{kGeneration, 0, {{2, 2, 2, 0}}})));
+  const auto targets = sends<wire::Targets>(fsm.step(TargetsDue{}));
   ASSERT_EQ(targets.size(), 1u);
   EXPECT_EQ(targets[0].first, 10u);
   EXPECT_EQ(targets[0].second.version, 2u);
@@ -133,7 +137,27 @@ TEST_F(CheckpointFsmTest, ARaiseConcernsOnlyAgentsWithTheCommunicator) {
 TEST_F(CheckpointFsmTest, ARaiseThatRaisesNothingMakesNoVersion) {
   reach(State::level);
   say(10, wire::Raise{kGeneration, 0, {{2, 2, 2, 0}}});
+  fsm.step(TargetsDue{});
   EXPECT_TRUE(say(10, wire::Raise{kGeneration, 1, {{2, 2, 2, 0}}}).empty());
+  EXPECT_TRUE(fsm.step(TargetsDue{}).empty());
+}
+
+TEST_F(CheckpointFsmTest, WhatIsRaisedAtTheSameTimeIsOneVersion) {
+  reach(State::level);
+  say(20, wire::Level{kGeneration, 1});
+  EXPECT_TRUE(called(say(10, wire::Raise{kGeneration, 0, {{1, 7, 3, 0}, {2, 2, 2, 0}}})));
+  EXPECT_TRUE(say(20, wire::Raise{kGeneration, 2, {{1, 8, 3, 0}}}).empty()) << "called already";
+  say(10, wire::Level{kGeneration, 1});
+  say(20, wire::Level{kGeneration, 1});
+  EXPECT_EQ(fsm.state(), State::level) << "level with targets that have been raised";
+  const auto targets = sends<wire::Targets>(fsm.step(TargetsDue{}));
+  ASSERT_EQ(targets.size(), 2u);
+  EXPECT_EQ(targets[0].second,
+            (wire::Targets{kGeneration, 2, {{1, 8, 3, 3}, {2, 2, 2, 2}}}));
+  EXPECT_EQ(targets[1].second, (wire::Targets{kGeneration, 2, {{1, 8, 3, 3}}}));
+  say(10, wire::Level{kGeneration, 2});
+  say(20, wire::Level{kGeneration, 2});
+  EXPECT_EQ(fsm.state(), State::cut);
 }
 
 TEST_F(CheckpointFsmTest, ARaiseAfterTheCutAbortsToBeTriedAgain) {

@@ -7,8 +7,8 @@ import re
 import subprocess
 import sys
 
-FAILURES = ["rank crash", "agent crash", "coordinator crash", "mpirun killed", "node power-off",
-            "network cut", "storage stalls", "storage full"]
+FAILURES = ["rank crash", "agent crash", "agent stopped", "coordinator crash", "mpirun killed",
+            "node power-off", "network cut", "storage stalls", "storage full"]
 
 
 def read(source, path):

@@ -39,7 +39,7 @@ TEST_F(IncarnationTest, EachStartAndEachCoordinatorRaisesItsOwn) {
   ASSERT_TRUE(second);
   const Status old = still_in_office(*directory, *coordinator);
   ASSERT_FALSE(old);
-  EXPECT_EQ(old.error().code, ESTALE);
+  EXPECT_EQ(old.error().code, kSuperseded);
   EXPECT_TRUE(still_in_office(*directory, *second));
   const auto next = raise_incarnation(files, *directory);
   ASSERT_TRUE(next);
@@ -48,6 +48,11 @@ TEST_F(IncarnationTest, EachStartAndEachCoordinatorRaisesItsOwn) {
   EXPECT_FALSE(still_in_office(*directory, *second));
   EXPECT_TRUE(superseded(directory->path(), *first));
   EXPECT_FALSE(superseded(directory->path(), *next));
+  // Who is of the past raises nothing any more.
+  EXPECT_EQ(raise_incarnation(files, *directory, &*first).error().code, kSuperseded);
+  EXPECT_EQ(raise_term(files, *directory, &*first).error().code, kSuperseded);
+  EXPECT_TRUE(raise_term(files, *directory, &*next));
+  EXPECT_EQ(raise_incarnation(files, *directory, &*next)->number, next->number + 1);
 }
 
 TEST_F(IncarnationTest, NobodyIsKilledOnSuspicion) {

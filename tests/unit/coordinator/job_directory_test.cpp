@@ -87,7 +87,8 @@ TEST_F(JobDirectoryTest, TheAddressIsForTheUserAlone) {
   std::filesystem::rename(directory->file("coordinator.json"), directory->file("elsewhere"));
   std::filesystem::create_symlink("elsewhere", directory->file("coordinator.json"));
   EXPECT_EQ(directory->read_coordinator().error().code, EPERM);
-  directory->remove_coordinator();
+  directory->remove_coordinator(12);  // on a node that has no name
+  EXPECT_EQ(directory->read_coordinator().error().code, EPERM);
   EXPECT_FALSE(directory->read_coordinator());
 }
 

@@ -53,6 +53,16 @@ TEST(SlurmField, FindsWholeNamesOnly) {
   EXPECT_EQ(slurm_field(text, "Deadline"), "N/A");
 }
 
+TEST(SlurmField, TellsWhetherAJobMayBeRequeuedAndIsPreempted) {
+  EXPECT_TRUE(may_be_requeued("JobId=1 Requeue=1 Restarts=0 BatchFlag=1 Reboot=0"));
+  EXPECT_FALSE(may_be_requeued("JobId=1 Requeue=1 Restarts=0 BatchFlag=0 Reboot=0"));
+  EXPECT_FALSE(may_be_requeued("JobId=1 Requeue=0 Restarts=0 BatchFlag=1 Reboot=0"));
+  const std::string start = "StartTime=2026-11-27T10:26:33 PreemptTime=";
+  EXPECT_FALSE(is_preempted(start + "None"));
+  EXPECT_TRUE(is_preempted(start + "2026-11-27T10:26:43"));
+  EXPECT_FALSE(is_preempted(start + "2026-11-27T10:20:00")) << "of an earlier run";
+}
+
 TEST(SlurmTime, IsLocalTime) {
   std::tm local{};
   local.tm_year = 126, local.tm_mon = 10, local.tm_mday = 27, local.tm_hour = 10;

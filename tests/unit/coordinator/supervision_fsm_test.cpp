@@ -52,7 +52,7 @@ TEST(JobEnd, IsToldApart) {
 
 class SupervisionTest : public ::testing::Test {
  protected:
-  explicit SupervisionTest(std::uint64_t restarts = 5) : fsm({restarts, 0}) {}
+  explicit SupervisionTest(std::uint64_t restarts = 5) : fsm({restarts, {}}) {}
   SupervisionActions run(std::uint64_t generation, const AttemptEnded& end,
                          std::uint64_t newest = 9) {
     fsm.step(AttemptStarted{generation, newest});
@@ -79,7 +79,7 @@ TEST_F(SupervisionTest, ACrashGoesOnFromTheNewest) {
   ASSERT_NE(restart, nullptr);
   EXPECT_EQ(restart->generation, 3u);
   EXPECT_EQ(restart->number, 1u);
-  EXPECT_TRUE(restart->avoid.empty());
+  EXPECT_TRUE(fsm.lost_nodes().empty());
 }
 
 TEST_F(SupervisionTest, WithoutAGenerationNothingIsBegunAnew) {
@@ -101,14 +101,15 @@ TEST_F(SupervisionTest, ALostNodeEndsMpirunGentlyThenNot) {
   const auto restart = only<Restart>(fsm.step(ended(kKilled, 50, {7})));
   ASSERT_NE(restart, nullptr);
   EXPECT_EQ(restart->generation, 7u);
-  EXPECT_EQ(restart->avoid, (std::set<std::string>{"n2", "n3"}));
+  EXPECT_EQ(fsm.lost_nodes(), (std::set<std::string>{"n2", "n3"}));
   EXPECT_NE(restart->reason.find("n2: silent"), std::string::npos);
 }
 
 TEST_F(SupervisionTest, ANodeWithoutRanksIsAvoidedAndNoMore) {
   fsm.step(AttemptStarted{0});
   EXPECT_TRUE(fsm.step(NodeLost{"n4", "silent", false}).empty());
-  EXPECT_EQ(only<Restart>(fsm.step(ended(kSegv, 100, {1})))->avoid.count("n4"), 1u);
+  EXPECT_NE(only<Restart>(fsm.step(ended(kSegv, 100, {1}))), nullptr);
+  EXPECT_EQ(fsm.lost_nodes().count("n4"), 1u);
 }
 
 TEST_F(SupervisionTest, AfterTheEndNothingIsEnded) {
@@ -187,6 +188,21 @@ TEST_F(SupervisionWithoutRestarts, EveryEndIsTheEndAndSaysNothing) {
   EXPECT_TRUE(finish->report.empty());
 }
 
+TEST_F(SupervisionWithoutRestarts, AFailureWithALostNodeIsToldApart) {
+  const auto end_of = [this](bool lost, int status, bool asked) {
+    fsm.step(AttemptStarted{0, 9});
+    if (lost) fsm.step(NodeLost{"n2", "it does not answer", true});
+    auto event = ended(status, 500, {9});
+    event.facts.asked = asked;
+    return only<Finish>(fsm.step(event))->node_lost;
+  };
+  EXPECT_TRUE(end_of(true, exited(1), false));
+  EXPECT_TRUE(end_of(true, exited(205), false));
+  EXPECT_FALSE(end_of(true, exited(143), true));
+  EXPECT_FALSE(end_of(true, 0, false));
+  EXPECT_FALSE(end_of(false, exited(205), false)) << "the node of an earlier start";
+}
+
 TEST_F(SupervisionWithoutRestarts, ALostNodeIsNoReasonToEndTheJob) {
   fsm.step(AttemptStarted{0});
   EXPECT_TRUE(fsm.step(NodeLost{"n2", "silent", true}).empty());
@@ -201,12 +217,37 @@ TEST_F(SupervisionWithoutRestarts, DamagedPagesFallBackAllTheSame) {
   EXPECT_EQ(restart->number, 0u);
 }
 
-TEST(Supervision, NeverGoesBehindTheGenerationTheUserNamed) {
-  SupervisionFsm fsm({3, 9});
-  fsm.step(AttemptStarted{9});
-  auto event = ended(kSegv, 500, {8});
-  event.facts.restarted = true;
-  EXPECT_NE(only<Finish>(fsm.step(event)), nullptr);
+// What a restart may go on from, when a start from `from` crashed and `good` are there.
+std::optional<std::uint64_t> next_of(Lineage lineage, std::uint64_t from,
+                                     std::vector<std::uint64_t> good, int times = 1) {
+  SupervisionFsm fsm({9, lineage});
+  std::optional<std::uint64_t> next;
+  for (int i = 0; i < times; ++i) {
+    fsm.step(AttemptStarted{next.value_or(from), good.empty() ? 0 : good.front()});
+    auto event = ended(kSegv, 1, good);
+    event.facts.restarted = true;
+    const auto restart = only<Restart>(fsm.step(event));
+    next = restart ? std::optional(restart->generation) : std::nullopt;
+  }
+  return next;
+}
+
+TEST(Supervision, FromANamedGenerationNeitherBackNorIntoThePastItLeft) {
+  const Lineage of_5{13, 5, false};
+  EXPECT_EQ(next_of(of_5, 5, {12, 6, 5, 4}), 5u);
+  EXPECT_EQ(next_of(of_5, 5, {14, 12, 5}), 14u);
+  EXPECT_EQ(next_of(of_5, 5, {12, 6, 4}), std::nullopt);
+}
+
+TEST(Supervision, FromAnImageItsOwnGenerationsThenTheImage) {
+  EXPECT_EQ(next_of({1, 0, true}, 0, {}), 0u);
+  EXPECT_EQ(next_of({1, 0, true}, 0, {2, 1}), 2u);
+  EXPECT_EQ(next_of({13, 0, true}, 0, {12, 6}), 0u);
+}
+
+TEST(Supervision, ANewRunNeverGoesOnFromAnEarlierOne) {
+  EXPECT_EQ(next_of({13, 0, false}, 0, {12, 6}), std::nullopt);
+  EXPECT_EQ(next_of({13, 0, false}, 0, {13, 12}), 13u);
 }
 
 }  // namespace

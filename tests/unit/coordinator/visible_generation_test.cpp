@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "coordinator/job_directory/incarnation_file.hpp"
 #include "tests/fakes/fake_file_system.hpp"
 
 namespace ckpt::coordinator {
@@ -43,12 +44,12 @@ TEST_F(VisibleGeneration, WhoIsOutOfOfficeRemovesNothing) {
   int asked = 0;
   const Permission once{[&asked]() -> Status {
                           if (asked++ == 0) return {};
-                          return fail("commit", "", "another has the job", ESTALE);
+                          return fail("commit", "", "another has the job", kSuperseded);
                         },
                         [] { return Status(); }};
   const auto done = make_visible(files, "/job", order, once, fails);
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, ESTALE);
+  EXPECT_EQ(done.error().code, kSuperseded);
   EXPECT_TRUE(there("gen-000005.node-n0.h5"));
   EXPECT_FALSE(there("gen-000005.h5"));
 }

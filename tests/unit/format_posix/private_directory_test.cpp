@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "format/posix/cache_directory.hpp"
 
 namespace ckpt {
 namespace {
@@ -119,6 +122,16 @@ TEST_F(PrivateDirectory, ALockThatWasRemovedMeanwhileIsNotHeld) {
   ASSERT_TRUE(fresh);
   old->reset();
   EXPECT_EQ(lock_private_file(base + "/lock").error().code, EWOULDBLOCK);
+}
+
+TEST_F(PrivateDirectory, OfTheCacheIsMadeInTheHomeOnlyWhereItIsNeeded) {
+  const char* home = std::getenv("HOME");
+  const std::string before = home != nullptr ? home : "";
+  ::setenv("HOME", base.c_str(), 1);
+  ::unsetenv("CKPT_CACHE_DIR");
+  const bool needed = cache_directory().starts_with(base);
+  EXPECT_EQ(std::filesystem::exists(base + "/.cache"), needed);
+  ::setenv("HOME", before.c_str(), 1);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 # The cut's parts that need no MPI.
 add_executable(mpi_shim_cut_test
-  cut_agent_channel_test.cpp cut_agent_starts_test.cpp cut_channel_log_test.cpp
+  cut_agent_channel_test.cpp cut_agent_silence_test.cpp cut_agent_starts_test.cpp
+  cut_channel_log_test.cpp
   cut_collective_clock_test.cpp cut_detached_process_test.cpp
   ${CMAKE_SOURCE_DIR}/mpi_shim/agent_channel.cpp ${CMAKE_SOURCE_DIR}/mpi_shim/channel_log.cpp
   ${CMAKE_SOURCE_DIR}/mpi_shim/collective_clock.cpp
