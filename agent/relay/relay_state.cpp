@@ -210,7 +210,8 @@ void RelayState::told(const wire::Cut& message, Actions& actions) {
 }
 
 void RelayState::told(const wire::Drain& message, Actions& actions) {
-  if (!current(message.generation) || phase_ != Phase::cutting) return;
+  // Once: a second one would take the channels within the node from the ranks.
+  if (!current(message.generation) || awaiting_ != Awaiting::markers || unanswered_ != 0) return;
   message.channels.for_each([&](const wire::Channel& channel) {
     const auto found = ranks_.find(channel.destination);
     if (found != ranks_.end())

@@ -41,7 +41,11 @@ Status Server::start(const Incarnation* of) {
   office_ = std::move(*office);
   auto swept = generations_.sweep_partial({office_.number, office_.term});
   if (!swept) return with_context(swept.error(), "sweep", directory_.path());
-  for (const std::string& name : *swept) log_.warning("swept", {{"file", name}});
+  for (const std::string& name : *swept) {
+    log_.warning("swept", {{"file", name}});
+    // The older coordinator may still be about to remove what has this number.
+    last_number_ = std::max(last_number_, image::generation_number_of(name).value_or(0));
+  }
   const auto key = tls::JobKey::make();
   if (!key) return tl::unexpected(key.error());
   key_ = *key;

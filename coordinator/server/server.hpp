@@ -34,6 +34,7 @@
 #include "coordinator/server/connection.hpp"
 #include "coordinator/server/listener.hpp"
 #include "coordinator/server/storage_worker.hpp"
+#include "coordinator/server/visible_generation.hpp"
 #include "coordinator/session_fsm/session_fsm.hpp"
 #include "format/image/generation_directory.hpp"
 #include "format/log/event_log.hpp"
@@ -71,13 +72,6 @@ class Server {
     std::weak_ptr<Connection> connection;
     std::set<std::uint32_t> awaited;
   };
-  // What a commit needs, by value: it is made in another thread.
-  struct CommitOrder {
-    Commit commit;
-    image::JobRecord record;
-    std::map<std::uint32_t, std::string> ordered;
-    std::shared_ptr<std::atomic<bool>> given_up;
-  };
   struct LastOutcome {
     wire::Outcome outcome;
     std::int64_t at_ns = 0;
@@ -110,10 +104,7 @@ class Server {
   void perform(const Ended& action);
   void remove_partials(std::function<void()> then);
   void finish(const Ended& action, const wire::Outcome& outcome);
-  Result<std::string> make_visible(const CommitOrder& order);
-  Result<std::string> link_nodes(const CommitOrder& order, const std::string& path,
-                                 const std::function<Status()>& still_ours);
-  void committed(const CommitOrder& order, const Result<std::string>& path);
+  void committed(std::uint64_t generation, bool given_up, const Result<std::string>& path);
   void prune();
   void answer_waiting(const wire::Outcome& outcome);
   void tell_progress(std::uint64_t bytes_done, std::uint64_t bytes_total);

@@ -17,8 +17,10 @@ MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "checkpoint.pml
 # name: definitions, whether an error must be found
 CASES = {
     "release": (["CASE_RELEASE"], False),
-    "overlap": (["CASE_OVERLAP", "ABORTS=1"], False),
+    "overlap": (["CASE_OVERLAP", "ABORTS=1", "DEATHS=1"], False),
     "takeover": (["CASE_TAKEOVER"], False),
+    "broken_level": (["CASE_OVERLAP", "BROKEN_LEVEL"], True),
+    "broken_raise": (["CASE_OVERLAP", "BROKEN_RAISE"], True),
     "broken_drain": (["CASE_OVERLAP", "BROKEN_DRAIN"], True),
     "broken_abort": (["CASE_OVERLAP", "ABORTS=1", "BROKEN_ABORT"], True),
     "broken_doors": (["CASE_OVERLAP", "ABORTS=1", "BROKEN_DOORS"], True),
@@ -55,7 +57,7 @@ def check(name, seconds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--seconds", type=int, default=300, help="for each step of a case")
+    parser.add_argument("--seconds", type=int, default=840, help="for each step of a case")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     chosen = [name for name in CASES

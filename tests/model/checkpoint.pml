@@ -8,12 +8,15 @@
 #if defined(CASE_RELEASE)
 #define N 4          /* nodes */
 #define TERMS 1      /* coordinators */
+#define RELEASES 3
 #elif defined(CASE_OVERLAP)
 #define N 3
 #define TERMS 1
+#define RELEASES 0   /* a raise alone must do */
 #else                /* CASE_TAKEOVER */
 #define N 2
 #define TERMS 2
+#define RELEASES 0
 #endif
 #ifndef DEATHS
 #define DEATHS 0     /* of agents */
@@ -22,7 +25,6 @@
 #define ABORTS 0     /* passed deadlines */
 #endif
 #define GENERATIONS 2
-#define RELEASES 3
 #define NOBODY 255
 
 /* ---- the programs: op 0, 1: collective on communicator A, B; */

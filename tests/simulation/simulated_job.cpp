@@ -69,6 +69,7 @@ void SimulatedJob::say_if_level(std::int32_t number) {
 
 bool SimulatedJob::move(std::int32_t number) {
   Rank& rank = ranks_[static_cast<std::size_t>(number)];
+  if (rank.gone) return false;
   if (rank.mode == Mode::draining) return drain(number);
   if (rank.state.inside_collective && !leave_collective(number)) return false;
   const auto& program = program_->of_rank[static_cast<std::size_t>(number)];
@@ -247,6 +248,12 @@ void SimulatedJob::resume(std::int32_t number) {
   Rank& rank = ranks_[static_cast<std::size_t>(number)];
   rank.mode = Mode::free;
   rank.parked = rank.released = false;
+}
+
+void SimulatedJob::end(std::int32_t number) {
+  Rank& rank = ranks_[static_cast<std::size_t>(number)];
+  rank.gone = true;
+  rank.outbox.clear();
 }
 
 std::vector<relay::ShimFrame> SimulatedJob::take_outbox(std::int32_t number) {

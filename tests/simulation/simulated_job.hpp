@@ -62,6 +62,8 @@ class SimulatedJob {
   std::vector<relay::ShimFrame> take_outbox(std::int32_t rank);
   // Its agent died: it goes on by itself.
   void resume(std::int32_t rank);
+  // Its node died: it does nothing any more.
+  void end(std::int32_t rank);
 
   wire::RankActivity activity(std::int32_t rank) const;
   SavedRank save(std::int32_t rank) const;
@@ -69,6 +71,7 @@ class SimulatedJob {
   bool doors_open(std::int32_t rank) const {
     return ranks_[static_cast<std::size_t>(rank)].mode == Mode::free;
   }
+  bool gone(std::int32_t rank) const { return ranks_[static_cast<std::size_t>(rank)].gone; }
   bool all_finished() const;
   std::int32_t world_size() const { return program_->world_size; }
   const std::vector<std::string>& faults() const { return faults_; }
@@ -83,7 +86,7 @@ class SimulatedJob {
     std::uint64_t generation = 0, version = 0, reported = 0;
     std::map<std::uint64_t, std::uint64_t> targets;
     std::map<std::int32_t, std::uint64_t> expected;
-    bool parked = false, released = false;
+    bool parked = false, released = false, gone = false;
     std::vector<relay::ShimFrame> outbox;
   };
 

@@ -242,6 +242,16 @@ TEST_F(Relay, GivesEachRankItsMarkers) {
   EXPECT_EQ(drains[1].order.markers[0].count, 9u);
 }
 
+TEST_F(Relay, ADrainThatComesTwiceTakesNoMarkersAway) {
+  quiesced();
+  told(wire::Cut{7});
+  said(0, SentFrame{7, {{1, 0, 9}}});
+  EXPECT_TRUE(told(wire::Drain{7, 0, {}}).empty()) << "before all markers of the node are there";
+  said(1, SentFrame{7, {}});
+  EXPECT_EQ(orders(told(wire::Drain{7, 0, {}}), CKPT_FRAME_DRAIN).size(), 2u);
+  EXPECT_TRUE(told(wire::Drain{7, 0, {}}).empty());
+}
+
 TEST_F(Relay, NamesOnlyChannelsThatChangedSinceTheLastDrain) {
   const auto markers = [&](std::uint64_t generation, std::vector<ckpt_marker> by_0) {
     told(wire::Quiesce{generation});
