@@ -1,4 +1,4 @@
-// Carries out what the step functions decided.
+// Carries out what the step functions decided; the commit: commit.cpp.
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -241,93 +241,6 @@ void Server::arm_tick() {
     guarded(log_, "tick", [&] { carry_out(checkpoint_.step(Tick{})); });
     arm_tick();
   });
-}
-
-void Server::perform(const Commit& action) {
-  commit_given_up_ = std::make_shared<std::atomic<bool>>(false);
-  CommitOrder order{action,
-                    image::JobRecord{job_.name, job_.command, job_.environment, job_.cwd,
-                                     session_.world_size(), action.generation,
-                                     timing_.taken_at_ns, kVersion},
-                    ordered_, commit_given_up_};
-  storage_.run([this, order] { return make_visible(order); },
-               [this, order](const Result<std::string>& path) {
-                 guarded(log_, "commit", [&] { committed(order, path); });
-               });
-}
-
-void Server::committed(const CommitOrder& order, const Result<std::string>& path) {
-  if (*order.given_up) {
-    // The bound had passed, and everybody was told that there is none. Both are
-    // good: a file that became visible is whole.
-    if (path) log_.warning("committed_late", {{"generation", order.commit.generation}});
-    return;
-  }
-  if (path) committed_path_ = *path;
-  const bool superseded = !path && path.error().code == ESTALE;
-  if (superseded) return leave_office(path.error().message());
-  carry_out(checkpoint_.step(
-      CommitEnded{path.has_value(), path ? std::string() : path.error().message()}));
-}
-
-// In the storage's thread: nothing of *this but what never changes.
-//
-// `still_ours` is asked right before each rename. Between its answer and the
-// rename a window remains, in which another coordinator may take over. It raises
-// the term first and then sweeps the partial files of older ones. So either the
-// rename comes before that sweep, and the generation is one that was there when
-// the other looked for the newest; or the file is gone and the rename fails. A
-// storage that shows the raised term late can let a generation of the older
-// coordinator appear later: it is whole, of this job, and under a number that
-// nobody else has, since a name that exists is never replaced.
-Result<std::string> Server::make_visible(const CommitOrder& order) {
-  const std::string path = generations_.path_of(order.commit.generation);
-  const auto still_ours = [&]() -> Status {
-    if (*order.given_up) return fail("commit", path, "its bound has passed", ETIMEDOUT);
-    return still_in_office(directory_, office_);
-  };
-  for (const Part& part : order.commit.parts) {
-    const auto told = order.ordered.find(part.agent);
-    if (told == order.ordered.end() || told->second != part.path) {
-      return fail("commit", path, "agent on " + part.node + " wrote " + part.path);
-    }
-  }
-  if (order.commit.parts.size() > 1) return link_nodes(order, path, still_ours);
-  const std::string& partial = order.commit.parts[0].path;
-  if (Status done = image::commit_generation(files_, partial, path, still_ours); !done) {
-    return tl::unexpected(done.error());
-  }
-  return path;
-}
-
-Result<std::string> Server::link_nodes(const CommitOrder& order, const std::string& path,
-                                       const std::function<Status()>& still_ours) {
-  const std::string partial =
-      image::partial_path(path, image::Writer{office_.number, office_.term});
-  std::vector<image::NodeFile> nodes;
-  const auto give_up = [&](const Error& error) -> Failure {
-    // Where the last step failed behind its rename the generation can be seen,
-    // and links to the nodes' files.
-    if (files_.stat(path)) return tl::unexpected(error);
-    for (const image::NodeFile& node : nodes) static_cast<void>(files_.unlink(node.path));
-    static_cast<void>(files_.unlink(partial));
-    return tl::unexpected(error);
-  };
-  for (const Part& part : order.commit.parts) {
-    const std::string final_path = image::final_path_of(part.path);
-    // A file that is in the way is not ours to remove: only what was made visible is.
-    if (Status done = image::commit_generation(files_, part.path, final_path, still_ours); !done) {
-      return give_up(done.error());
-    }
-    nodes.push_back(image::NodeFile{final_path, part.ranks});
-  }
-  if (Status done = image::link_generation(files_, partial, order.record, nodes); !done) {
-    return give_up(done.error());
-  }
-  if (Status done = image::commit_generation(files_, partial, path, still_ours); !done) {
-    return give_up(done.error());
-  }
-  return path;
 }
 
 void Server::perform(const Ended& action) {
