@@ -190,7 +190,7 @@ class Server {
   bool preparing_ = false;  // a checkpoint: its number is being looked for
   std::shared_ptr<std::atomic<bool>> commit_given_up_;
   std::string halt_reason_;
-  int stop_checks_ = 0;
+  Clock::time_point stop_by_{};
 
   StorageWorker storage_{io_};  // last: its thread uses the others
 };
