@@ -6,8 +6,6 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/write.hpp>
 
-#include "format/wire/coordinator_file.hpp"
-
 namespace ckpt::relay {
 namespace {
 
@@ -17,12 +15,13 @@ constexpr int kFirstPauseMs = 50, kLongestPauseMs = 2000;
 
 CoordinatorLink::CoordinatorLink(boost::asio::io_context& io, EventLog& log,
                                  std::string job_directory, std::uint64_t incarnation,
-                                 Callbacks callbacks)
+                                 Callbacks callbacks, std::string node)
     : io_(io),
       log_(log),
       job_directory_(std::move(job_directory)),
       incarnation_(incarnation),
       callbacks_(std::move(callbacks)),
+      node_(std::move(node)),
       resolver_(io),
       timer_(io),
       watch_(io) {}
@@ -88,7 +87,9 @@ void CoordinatorLink::retry(const std::string& cause, bool ended) {
   // All its addresses once, then a pause.
   const bool more = places_ > 1 && next_place_ % places_ != 0;
   if (!more) pause_ms_ = std::clamp(pause_ms_ * 2, kFirstPauseMs, kLongestPauseMs);
-  timer_.expires_after(std::chrono::milliseconds(more ? 0 : pause_ms_));
+  // All agents of a job lose their coordinator at the same moment: not all come back at one.
+  const int pause_ms = more ? 0 : std::uniform_int_distribution(pause_ms_ / 2, pause_ms_)(random_);
+  timer_.expires_after(std::chrono::milliseconds(pause_ms));
   timer_.async_wait([self = shared_from_this()](auto error) {
     if (!error) self->connect();
   });
@@ -98,7 +99,7 @@ void CoordinatorLink::retry(const std::string& cause, bool ended) {
 void CoordinatorLink::greet(const AttemptPointer& attempt) {
   wire::AgentHello hello;
   hello.version = wire::kProtocolVersion;
-  hello.node = wire::host_name();
+  hello.node = node_;
   hello.pid = ::getpid();
   hello.incarnation = incarnation_;
   send(hello);
