@@ -325,7 +325,7 @@ void Server::finish(const Ended& action, const wire::Outcome& outcome) {
 }
 
 void Server::prune() {
-  storage_.run([this] { return generations_.prune(job_.options.keep); },
+  pruning_.run([this] { return generations_.prune(job_.options.keep); },
                [this](const Result<std::vector<std::uint64_t>>& removed) {
                  if (!removed) {
                    log_.error("prune_failed", {{"cause", removed.error()}});
