@@ -82,6 +82,17 @@ largest() {
   fi
 }
 case " ${selection[*]-} " in *" --all "*) largest ;; esac
+# As many agents as the biggest jobs have; ctest had 200.
+many_agents() {
+  say "2,000 agents"
+  "$BUILD/tests/scale/many_agents_test" "$BUILD/bin/ckpt-coord" --agents 2000
+  case $? in
+    0) passed=$((passed + 1)) ;;
+    77) skipped=$((skipped + 1)) ;;
+    *) failed=$((failed + 1)) status=1 ;;
+  esac
+}
+case " ${selection[*]-} " in *" --all "*) many_agents ;; esac
 
 # end_to_end TITLE HARNESS LIMIT: runs a harness and adds what it counted.
 end_to_end() {

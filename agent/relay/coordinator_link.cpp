@@ -15,13 +15,14 @@ constexpr int kFirstPauseMs = 50, kLongestPauseMs = 2000;
 
 CoordinatorLink::CoordinatorLink(boost::asio::io_context& io, EventLog& log,
                                  const std::string& job_directory, std::uint64_t incarnation,
-                                 Callbacks callbacks)
+                                 Callbacks callbacks, std::string node)
     : io_(io),
       log_(log),
       file_(io, job_directory + "/coordinator.json",
             [this](const Result<wire::CoordinatorAddress>& address) { connect(address); }),
       incarnation_(incarnation),
       callbacks_(std::move(callbacks)),
+      node_(std::move(node)),
       resolver_(io),
       timer_(io),
       watch_(io) {}
@@ -87,7 +88,9 @@ void CoordinatorLink::retry(const std::string& cause, Failed when, bool ended) {
   // All its addresses once, then a pause.
   const bool more = when == Failed::at_an_address && next_place_ % places_ != 0;
   if (!more) pause_ms_ = std::clamp(pause_ms_ * 2, kFirstPauseMs, kLongestPauseMs);
-  timer_.expires_after(std::chrono::milliseconds(more ? 0 : pause_ms_));
+  // All agents of a job lose their coordinator at the same moment: not all come back at one.
+  const int pause_ms = more ? 0 : std::uniform_int_distribution(pause_ms_ / 2, pause_ms_)(random_);
+  timer_.expires_after(std::chrono::milliseconds(pause_ms));
   timer_.async_wait([self = shared_from_this()](auto error) {
     if (!error) self->file_.read();
   });
@@ -97,7 +100,7 @@ void CoordinatorLink::retry(const std::string& cause, Failed when, bool ended) {
 void CoordinatorLink::greet(const AttemptPointer& attempt) {
   wire::AgentHello hello;
   hello.version = wire::kProtocolVersion;
-  hello.node = wire::host_name();
+  hello.node = node_;
   hello.pid = ::getpid();
   hello.incarnation = incarnation_;
   send(hello);

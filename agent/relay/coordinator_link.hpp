@@ -3,7 +3,7 @@
 // Purpose: reads coordinator.json, connects, proves in the TLS handshake that it
 //   knows the key (and that the coordinator does), says AgentHello, passes
 //   messages; when the connection breaks it reads the file again and connects to
-//   what it names, with pauses that grow to 2 s, as long as the agent lives.
+//   what it names, with random pauses that grow to 2 s, as long as the agent lives.
 // Ownership: owns the connection. Threads: the io_context's one thread.
 // Units: an attempt that has brought no AgentWelcome in kWelcomeTime is given up.
 // Errors: logged, each cause once in a row; never fatal: the job runs on without
@@ -19,6 +19,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "agent/relay/coordinator_silence.hpp"
 #include "format/log/event_log.hpp"
 #include "format/tls/stream.hpp"
+#include "format/wire/coordinator_file.hpp"
 #include "format/wire/messages.hpp"
 
 namespace ckpt::relay {
@@ -40,8 +42,10 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
     std::function<void(wire::Message)> said;
   };
 
+  // `node`: what it calls the node it is on.
   CoordinatorLink(boost::asio::io_context& io, EventLog& log, const std::string& job_directory,
-                  std::uint64_t incarnation, Callbacks callbacks);
+                  std::uint64_t incarnation, Callbacks callbacks,
+                  std::string node = wire::host_name());
 
   void start() { file_.read(); }
   void send(const wire::Message& message);
@@ -84,11 +88,13 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
   CoordinatorFileReader file_;
   std::uint64_t incarnation_;
   Callbacks callbacks_;
+  std::string node_;
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::steady_timer timer_, watch_;
   std::uint32_t silence_ms_ = 0;  // as the coordinator wants it
   CoordinatorSilence silence_;
   int pause_ms_ = 0;
+  std::minstd_rand random_{std::random_device{}()};
   std::size_t next_place_ = 0, places_ = 1;  // of the coordinator's addresses; the one that works stays
   std::string last_cause_;  // not logged again and again
   bool stopped_ = false;

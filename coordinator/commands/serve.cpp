@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <memory>
@@ -27,8 +28,18 @@ void report(int fd, const std::string& text) {
   static_cast<void>(!::write(fd, line.data(), line.size()));
 }
 
+// Each agent is a descriptor. Shells give 1,024 for the sake of programs that use
+// select(), and let everyone have more.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // where it stays as it is the log tells when they are gone
+}
+
 int serve(Context& context, const ServeOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
   const auto give_up = [&](Exit code, const Error& error) {
     report(options.ready_fd, error.message());
     return complain(code, error);

@@ -31,12 +31,21 @@ void Connection::read() {
         if (error) return self->fail(error);
         try {
           self->reader_.append({self->chunk_.data(), bytes});
+          self->fit_chunk(bytes);
           self->deliver();
         } catch (const std::exception& problem) {
           self->close(problem.what());
         }
         if (!self->closed_) self->read();
       });
+}
+
+void Connection::fit_chunk(std::size_t filled) {
+  const bool full = filled == chunk_.size();
+  const std::size_t wanted = full ? kLargeChunk : kSmallChunk;
+  // A large one is for as long as it is needed.
+  if (wanted == chunk_.size() || (!full && filled > kSmallChunk)) return;
+  std::vector<std::uint8_t>(wanted).swap(chunk_);
 }
 
 void Connection::deliver() {

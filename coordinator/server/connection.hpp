@@ -9,7 +9,6 @@
 // Source: Boost.Asio 1.74 reference; format/tls/stream.hpp.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -52,16 +51,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   static constexpr std::size_t kMaxQueued = 512u << 20;
+  static constexpr std::size_t kSmallChunk = 512, kLargeChunk = 16384;  // a TLS record
 
   void read();
   void write();
+  void fit_chunk(std::size_t filled);
   void deliver();
   void fail(const boost::system::error_code& error);
 
   std::unique_ptr<tls::Stream> stream_;
   Callbacks callbacks_;
   wire::FrameReader reader_{wire::kMaxHelloFrame};
-  std::array<std::uint8_t, 16384> chunk_{};  // what a TLS record holds
+  // There are thousands of connections: those that have much to say get a larger one.
+  std::vector<std::uint8_t> chunk_ = std::vector<std::uint8_t>(kSmallChunk);
   std::deque<std::vector<std::uint8_t>> queue_;
   std::size_t queued_bytes_ = 0;
   Peer peer_ = Peer::unknown;

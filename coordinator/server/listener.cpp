@@ -1,5 +1,7 @@
 #include "coordinator/server/listener.hpp"
 
+#include <sys/resource.h>
+
 #include <boost/asio/ip/v6_only.hpp>
 
 #include <algorithm>
@@ -67,8 +69,7 @@ void Listener::accept() {
     guarded(log_, "accept", [&] {
       if (error) {
         // No descriptors left, in practice: not asked again at once.
-        log_refusal("?", "accept: " + error.message());
-        return accept_after(milliseconds(200));
+        return cannot_accept(error.message());
       }
       greet(std::move(socket));
       accept();
@@ -121,13 +122,32 @@ void Listener::handshake_ended(const std::shared_ptr<Stranger>& stranger,
   admitted_(std::move(stranger->stream));
 }
 
-void Listener::log_refusal(const std::string& from, const std::string& cause) {
-  Refusals& seen = refusals_[cause];
+bool Listener::worth_a_line(Refusals& seen) {
   const auto now = Clock::now();
   ++seen.since_then;
-  if (seen.logged != Clock::time_point{} && now - seen.logged < kLogEvery) return;
+  if (seen.logged != Clock::time_point{} && now - seen.logged < kLogEvery) return false;
+  seen.logged = now;
+  return true;
+}
+
+void Listener::log_refusal(const std::string& from, const std::string& cause) {
+  Refusals& seen = refusals_[cause];
+  if (!worth_a_line(seen)) return;
   log_.warning("stranger_refused", {{"from", from}, {"cause", cause}, {"times", seen.since_then}});
-  seen = {now, 0};
+  seen.since_then = 0;
+}
+
+// They wait in the kernel's backlog meanwhile.
+void Listener::cannot_accept(const std::string& cause) {
+  if (worth_a_line(not_accepted_)) {
+    rlimit descriptors{};
+    ::getrlimit(RLIMIT_NOFILE, &descriptors);
+    log_.error("cannot_accept", {{"cause", cause},
+                                 {"descriptor_limit", descriptors.rlim_cur},
+                                 {"times", not_accepted_.since_then}});
+    not_accepted_.since_then = 0;
+  }
+  accept_after(kPauseWithout);
 }
 
 }  // namespace ckpt::coordinator

@@ -9,6 +9,7 @@
 //     who only holds on to his place cannot keep others out for long;
 //   - in bytes: one ClientHello, of 128 KiB at most (OpenSSL's bound);
 //   - in the log: each cause once in kLogEvery, with how often it happened.
+//   Without descriptors nobody is accepted, and it is tried again every kPauseWithout.
 // Ownership: owns the acceptor and the strangers. Threads: the io_context's one.
 // Units: as the types say.
 // Errors: open() reports; later ones are logged here. No exception leaves a handler.
@@ -37,6 +38,7 @@ class Listener {
   static constexpr std::chrono::milliseconds kHandshakeTime{10'000};
   static constexpr std::chrono::milliseconds kGrace{1'000};
   static constexpr std::chrono::milliseconds kLogEvery{60'000};
+  static constexpr std::chrono::milliseconds kPauseWithout{200};  // descriptors
 
   using Admitted = std::function<void(std::unique_ptr<tls::Stream>)>;
   Listener(boost::asio::io_context& io, EventLog& log, Admitted admitted);
@@ -69,6 +71,8 @@ class Listener {
   void handshake_ended(const std::shared_ptr<Stranger>& stranger,
                        const boost::system::error_code& error);
   void log_refusal(const std::string& from, const std::string& cause);
+  void cannot_accept(const std::string& cause);
+  static bool worth_a_line(Refusals& seen);
 
   boost::asio::io_context& io_;
   EventLog& log_;
@@ -78,6 +82,7 @@ class Listener {
   std::optional<boost::asio::ssl::context> context_;
   std::list<std::shared_ptr<Stranger>> strangers_;  // the oldest first
   std::map<std::string, Refusals> refusals_;        // by cause
+  Refusals not_accepted_;
   bool accepting_ = false, closed_ = false;
 };
 

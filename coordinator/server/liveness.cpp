@@ -62,9 +62,13 @@ void Server::perform(const AgentSilent& action) {
 }
 
 bool Server::has_ranks(std::uint32_t agent) const {
-  const auto all = session_.participants();
-  return std::any_of(all.begin(), all.end(),
-                     [agent](const Participant& each) { return each.agent == agent; });
+  const auto record = session_.agents().find(agent);
+  if (record == session_.agents().end()) return false;
+  const auto& ranks = record->second.ranks;
+  return std::any_of(ranks.begin(), ranks.end(), [&](std::int32_t number) {
+    const RankRecord* rank = session_.rank(number);
+    return rank != nullptr && rank->agent == agent;
+  });
 }
 
 // Each agent is to be heard once more, or be lost, before the answer.
@@ -79,6 +83,7 @@ void Server::survey(const Connection::Pointer& connection) {
 }
 
 void Server::answer_surveys(std::optional<std::uint32_t> heard) {
+  if (surveys_.empty()) return;  // it is asked at each message
   wire::Nodes answer;
   for (const auto& [node, reason] : gone_nodes_) answer.gone.push_back(node);
   for (auto it = surveys_.begin(); it != surveys_.end();) {

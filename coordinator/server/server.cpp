@@ -16,6 +16,8 @@ using asio::ip::tcp;
 
 namespace {
 constexpr auto kHelloTime = std::chrono::seconds(10);
+constexpr auto kGoodbyeTime = std::chrono::seconds(2);
+constexpr auto kGoodbyeTimeEach = std::chrono::milliseconds(2);
 }  // namespace
 
 Server::Server(const JobDirectory& directory, JobDescription job, FileSystem& files, EventLog& log,
@@ -227,7 +229,7 @@ void Server::on_closed(const Connection::Pointer& connection, const std::string&
       carry_out(checkpoint_.step(AgentLost{number, reason}));
       answer_surveys(number);
     }
-    if (ended_) stop_when_sent();
+    if (ended_ && agents_.empty()) stop_when_sent();
   });
 }
 
@@ -296,16 +298,16 @@ void Server::end() {
   for (auto* timer : {&deadline_, &tick_, &every_, &readiness_, &widening_, &heartbeat_}) {
     timer->cancel();
   }
+  stop_by_ = Clock::now() + kGoodbyeTime + kGoodbyeTimeEach * static_cast<int>(agents_.size());
   stop_when_sent();
 }
 
 // Agents close their connections after Shutdown; who does not is not waited for long.
 void Server::stop_when_sent() {
-  constexpr int kChecks = 40;
   const bool all_gone = agents_.empty();
   const bool sent = std::all_of(connections_.begin(), connections_.end(),
                                 [](const auto& each) { return each->everything_sent(); });
-  if ((all_gone && sent) || ++stop_checks_ > kChecks) return io_.stop();
+  if ((all_gone && sent) || Clock::now() >= stop_by_) return io_.stop();
   ending_.expires_after(std::chrono::milliseconds(50));
   ending_.async_wait([this](const boost::system::error_code& error) {
     if (!error) stop_when_sent();

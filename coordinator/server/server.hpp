@@ -6,7 +6,7 @@
 // Ownership: owns its connections and timers; the job directory, file system
 //   and log are the caller's and outlive it.
 // Threads: one, the io_context's; what touches the job directory is done by the
-//   storage worker's, so that storage that hangs stops no heartbeat.
+//   storage workers', so that storage that hangs stops no heartbeat.
 // Units: milliseconds for timers, ns in what is reported.
 // Errors: start() reports; later ones are logged once, here, and go into the
 //   Outcome of the checkpoint they concern. No exception leaves a handler.
@@ -55,7 +55,9 @@ class Server {
   void run();
   // After run(). False: an operation on the storage does not return, and so its
   // thread cannot be waited for.
-  bool storage_settles(std::chrono::milliseconds bound) { return storage_.settles(bound); }
+  bool storage_settles(std::chrono::milliseconds bound) {
+    return storage_.settles(bound) && pruning_.settles(bound);
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -183,9 +185,12 @@ class Server {
   bool preparing_ = false;  // a checkpoint: its number is being looked for
   std::shared_ptr<std::atomic<bool>> commit_given_up_;
   std::string halt_reason_;
-  int stop_checks_ = 0;
+  Clock::time_point stop_by_{};
 
-  StorageWorker storage_{io_};  // last: its thread uses the others
+  // Last: their threads use the others. What becomes old is looked for aside: the
+  // records of a big generation take a minute to read, and the next one need not wait.
+  StorageWorker pruning_{io_};
+  StorageWorker storage_{io_};
 };
 
 }  // namespace ckpt::coordinator

@@ -13,31 +13,27 @@ struct Target {
 
 Result<std::string> link_nodes(const Target& target, const CommitOrder& order,
                                const Permission& permission, const LinkNodes& link) {
-  const std::string partial = image::partial_path(target.path, order.writer);
+  std::vector<image::FinishedFile> finished;
   std::vector<image::NodeFile> nodes;
-  const auto give_up = [&](const Error& error) -> Failure {
-    // A successor has swept these, and may have files of its own under these names.
-    if (!permission.in_office()) return tl::unexpected(error);
-    // Where the last step failed behind its rename the generation can be seen,
-    // and links to the nodes' files.
-    if (target.files.stat(target.path)) return tl::unexpected(error);
-    for (const image::NodeFile& node : nodes) static_cast<void>(target.files.unlink(node.path));
-    static_cast<void>(target.files.unlink(partial));
-    return tl::unexpected(error);
-  };
   for (const Part& part : order.commit.parts) {
-    const std::string final_path = image::final_path_of(part.path);
-    // A file that is in the way is not ours to remove: only what was made visible is.
-    Status done = image::commit_generation(target.files, part.path, final_path, target.still_ours);
-    if (!done) return give_up(done.error());
-    nodes.push_back(image::NodeFile{final_path, part.ranks});
+    finished.push_back({part.path, image::final_path_of(part.path)});
+    nodes.push_back({finished.back().final_path, part.ranks});
   }
-  if (Status done = link(target.files, partial, order.record, nodes); !done) {
-    return give_up(done.error());
+  const std::string partial = image::partial_path(target.path, order.writer);
+  // A file that is in the way is not ours to remove: only what was made visible is.
+  std::vector<std::string> named;
+  Status step = image::commit_node_files(target.files, finished, target.still_ours, named);
+  if (step) step = link(target.files, partial, order.record, nodes);
+  if (step) step = image::commit_generation(target.files, partial, target.path, target.still_ours);
+  if (step) return target.path;
+  // A successor has swept these, and may have files of its own under these names.
+  // Where the last step failed behind its rename the generation can be seen, and
+  // links to the nodes' files.
+  if (permission.in_office() && !target.files.stat(target.path)) {
+    for (const std::string& name : named) static_cast<void>(target.files.unlink(name));
+    static_cast<void>(target.files.unlink(partial));
   }
-  Status done = image::commit_generation(target.files, partial, target.path, target.still_ours);
-  if (!done) return give_up(done.error());
-  return target.path;
+  return tl::unexpected(step.error());
 }
 
 }  // namespace
@@ -49,7 +45,8 @@ Result<std::string> link_nodes(const Target& target, const CommitOrder& order,
 // the other looked for the newest; or the file is gone and the rename fails. A
 // storage that shows the raised term late can let a generation of the older
 // coordinator appear later: it is whole, of this job, and under a number that
-// nobody else has, since a name that exists is never replaced.
+// nobody else has, since a name that exists is never replaced. What was renamed of
+// the nodes' files before that sweep is then no generation's, and swept with the rest.
 Result<std::string> make_visible(FileSystem& files, const std::string& job_directory,
                                  const CommitOrder& order, const Permission& permission,
                                  const LinkNodes& link) {

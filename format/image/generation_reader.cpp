@@ -76,19 +76,19 @@ struct GenerationReader::State {
 };
 
 Result<GenerationFile*> GenerationReader::State::node(const std::string& path) {
-  auto& entry = nodes[path];
-  if (!entry) {
-    auto opened = CKPT_TRY(open_generation_file(*files, path));
-    const JobRecord& job = file->job;
-    if (opened->part != GenerationPart::node || opened->job.job != job.job ||
-        opened->job.generation != job.generation || opened->job.world_size != job.world_size) {
-      return fail("open generation", file->path,
-                  fmt::format("it links {}, which is of job {} generation {}", path,
-                              opened->job.job, opened->job.generation));
-    }
-    entry = std::move(opened);
+  constexpr std::size_t kMostOpen = 64;  // there may be more nodes than descriptors
+  const auto known = nodes.find(path);
+  if (known != nodes.end()) return known->second.get();
+  auto opened = CKPT_TRY(open_generation_file(*files, path));
+  const JobRecord& job = file->job;
+  if (opened->part != GenerationPart::node || opened->job.job != job.job ||
+      opened->job.generation != job.generation || opened->job.world_size != job.world_size) {
+    return fail("open generation", file->path,
+                fmt::format("it links {}, which is of job {} generation {}", path,
+                            opened->job.job, opened->job.generation));
   }
-  return entry.get();
+  if (nodes.size() >= kMostOpen) nodes.clear();
+  return (nodes[path] = std::move(opened)).get();
 }
 
 Result<RankPlace> GenerationReader::State::locate(std::int32_t rank) {
@@ -156,7 +156,12 @@ Status GenerationReader::verify(VerifyDepth depth,
                                 const std::function<void(std::uint64_t)>& progress) {
   std::uint64_t done = 0;
   std::vector<std::uint8_t> buffer;
-  for (const std::int32_t number : state_->ranks) {
+  // File by file: none is opened twice.
+  std::vector<RankLink> links = state_->file->links;
+  std::stable_sort(links.begin(), links.end(),
+                   [](const RankLink& a, const RankLink& b) { return a.file < b.file; });
+  for (const RankLink& link : links) {
+    const std::int32_t number = link.rank;
     const auto image = CKPT_TRY(rank(number));
     const auto checksums = payload_checksums(number);
     if (!checksums) {

@@ -16,7 +16,6 @@
 #include "format/image/records/signals.hpp"
 #include "format/image/records/threads.hpp"
 #include "format/image/records/timers.hpp"
-#include "format/posix/patient_file_system.hpp"
 #include "format/posix/try.hpp"
 
 namespace ckpt::image {
@@ -208,23 +207,6 @@ void GenerationWriter::discard() {
   state_->ranks.clear();
   if (state_->file) discard_generation_file(*state_->file);
   state_->file.reset();
-}
-
-Status commit_generation(FileSystem& files, const std::string& partial_path,
-                         const std::string& final_path,
-                         const std::function<Status()>& still_ours) {
-  // rename(2) would replace a generation that another coordinator committed
-  // under this number.
-  if (files.stat(final_path)) return fail_errno("commit generation", final_path, EEXIST);
-  // Another node may have made it just now: its name can be seen late here.
-  constexpr std::chrono::seconds kSeenWithin{10};
-  PatientFileSystem patient(files, kSeenWithin);
-  if (const auto there = patient.open(partial_path, O_RDONLY); !there) {
-    return with_context(there.error(), "commit generation", final_path);
-  }
-  if (still_ours) CKPT_TRY(still_ours());
-  CKPT_TRY(files.rename(partial_path, final_path));
-  return files.fsync_directory(directory_of(final_path));
 }
 
 }  // namespace ckpt::image

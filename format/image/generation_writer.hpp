@@ -85,6 +85,17 @@ Status commit_generation(FileSystem& files, const std::string& partial_path,
                          const std::string& final_path,
                          const std::function<Status()>& still_ours = {});
 
+struct FinishedFile {
+  std::string partial_path, final_path;
+};
+
+// The same for the nodes' files of a generation: all their names are durable when it
+// returns, by one fsync of their directory, so the generation may be linked and
+// committed then. `named`, in an Error too, gets those that have their final name.
+Status commit_node_files(FileSystem& files, const std::vector<FinishedFile>& finished,
+                         const std::function<Status()>& still_ours,
+                         std::vector<std::string>& named);
+
 // A node's finished file and the ranks it holds.
 struct NodeFile {
   std::string path;  // under its final name

@@ -216,7 +216,7 @@ Result<Message> decode(std::span<const std::uint8_t> body) {
 }
 
 void FrameReader::append(std::span<const std::uint8_t> bytes) {
-  constexpr std::size_t kKept = 1u << 16;  // thousands of readers must stay small
+  constexpr std::size_t kKept = 1u << 12;  // thousands of readers must stay small
   if (begin_ > 0 && begin_ == buffer_.size()) {
     if (buffer_.capacity() > kKept) std::vector<std::uint8_t>().swap(buffer_);
     buffer_.clear();

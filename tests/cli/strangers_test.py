@@ -1,6 +1,7 @@
 """Who does not know the job's key is not let in, and cannot keep others out."""
 import json
 import os
+import resource
 import shutil
 import socket
 import ssl
@@ -17,6 +18,8 @@ HELLO = struct.pack("<IHI", 6, 64, 1)  # ControlHello
 class Strangers(CliTest):
     def setUp(self):
         super().setUp()
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
         self.child = self.start_ready("job")
         self.path = os.path.join(self.jobs, "job")
         with open(os.path.join(self.path, "coordinator.json")) as file:
@@ -33,9 +36,9 @@ class Strangers(CliTest):
         connection.settimeout(15)
         return connection
 
-    def log(self):
+    def log(self, event="stranger_refused"):
         with open(os.path.join(self.path, "log")) as file:
-            return [line for line in file if "event=stranger_refused" in line]
+            return [line for line in file if f"event={event} " in line]
 
     def until_logged(self, cause):
         return self.until(cause, lambda: [line for line in self.log() if cause in line])
@@ -116,6 +119,29 @@ class Strangers(CliTest):
         begun = time.monotonic()
         self.assertTrue(self.status("job").get("ready"), "the user gets through")
         self.assertLess(time.monotonic() - begun, 5)
+        for each in crowd:
+            each.close()
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.address['pid']}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def test_no_descriptors_left(self):
+        pid = self.address["pid"]
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(soft, hard, "it takes what it may have")
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 2, hard))
+        crowd = [self.stranger() for _ in range(8)]
+        line, = self.until("it says so", lambda: self.log("cannot_accept"))
+        self.assertIn("Too many open files", line)
+        self.assertIn(f"descriptor_limit={used + 2} ", line)
+        begun = self.cpu_seconds()
+        time.sleep(1)  # what is looked at is how this second is spent
+        self.assertLess(self.cpu_seconds() - begun, 0.5)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        self.assertTrue(self.status("job").get("ready"), "it goes on by itself")
         for each in crowd:
             each.close()
 

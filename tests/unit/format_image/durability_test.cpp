@@ -128,6 +128,7 @@ TEST(Durability, LinkedGenerationAtEveryStep) {
   const auto take_linked = [](FileSystem& files) -> Status {
     const auto job = sample::job(2, 3);
     std::vector<NodeFile> nodes;
+    std::vector<FinishedFile> finished;
     for (std::int32_t rank = 0; rank < 2; ++rank) {
       const std::string path =
           std::string(kDirectory) + "/" + node_file_name(3, "n" + std::to_string(rank));
@@ -135,9 +136,11 @@ TEST(Durability, LinkedGenerationAtEveryStep) {
           CKPT_TRY(GenerationWriter::create(files, partial_path(path), job, GenerationPart::node));
       CKPT_TRY(sample::write_rank(writer, rank, kPages));
       CKPT_TRY(writer.finish());
-      CKPT_TRY(commit_generation(files, partial_path(path), path));
+      finished.push_back({partial_path(path), path});
       nodes.push_back({path, {rank}});
     }
+    std::vector<std::string> named;
+    CKPT_TRY(commit_node_files(files, finished, {}, named));
     CKPT_TRY(link_generation(files, partial_path(path_of(3)), job, nodes));
     return commit_generation(files, partial_path(path_of(3)), path_of(3));
   };
@@ -162,6 +165,38 @@ TEST(Durability, LinkedGenerationAtEveryStep) {
       EXPECT_EQ(names->size(), newest == 3 ? 5u : 2u) << "nor leaves anything else";
     }
   }
+}
+
+// However many nodes there are: a rename each, and one fsync of the directory.
+TEST(Durability, NodesFilesAreNamedTogether) {
+  FakeFileSystem files;
+  ASSERT_TRUE(files.mkdir(kDirectory, 0700));
+  ASSERT_TRUE(files.fsync_directory("/"));
+  std::vector<FinishedFile> finished;
+  for (int node = 0; node < 5; ++node) {
+    const std::string path =
+        std::string(kDirectory) + "/" + node_file_name(3, "n" + std::to_string(node));
+    ASSERT_TRUE(files.open(partial_path(path), O_WRONLY | O_CREAT, 0600));
+    finished.push_back({partial_path(path), path});
+  }
+  std::vector<std::string> named;
+  int asked = 0;
+  const auto refused = commit_node_files(
+      files, finished,
+      [&]() -> Status { return ++asked <= 2 ? Status() : fail("commit", "", "no more", ESTALE); },
+      named);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ESTALE);
+  EXPECT_EQ(named, (std::vector{finished[0].final_path, finished[1].final_path}));
+  EXPECT_FALSE(files.stat(finished[2].final_path));
+
+  finished.erase(finished.begin(), finished.begin() + 2);
+  const auto before = files.steps();
+  ASSERT_TRUE(commit_node_files(files, finished, {}, named));
+  EXPECT_EQ(files.steps() - before, 3u + 1u);
+  const auto names = files.after_power_cut(Survival::nothing)->list_directory(kDirectory);
+  ASSERT_TRUE(names);
+  EXPECT_EQ(names->size(), 5u);
 }
 
 TEST(Durability, AFullDiskInMemory) {
