@@ -1,12 +1,14 @@
 """Shared storage that stalls, or is full, at a state of a checkpoint."""
+import fcntl
 import os
 import signal
 import subprocess
+import threading
 
 from cases import Skip, case
 from cases_failures import STATES
 from job import Job, Wrong
-from processes import send, wait_until
+from processes import command_line_of, send, wait_until
 from scenario_list import touch
 
 
@@ -63,9 +65,16 @@ def ranks_end(running):
     path = os.path.join(job.base, job.name, "incarnation")
     os.rename(path, path + ".true")
     os.mkfifo(path, 0o600)
+    agent = job.pids_of("agent")[0]
+    words = command_line_of(agent)
+    lock = os.open(os.path.join(os.path.dirname(words[words.index("--socket") + 1]), "agent.lock"),
+                   os.O_RDWR | os.O_CLOEXEC)
+    # Who waits for the lock has it ahead of the ranks, which only try: no other agent starts.
+    waiter = threading.Thread(target=fcntl.flock, args=(lock, fcntl.LOCK_EX))
+    waiter.start()
+    send(agent, signal.SIGKILL)
+    waiter.join()
     try:
-        send(job.pids_of("agent")[0], signal.SIGKILL)
-
         def looks(pid):
             for task in os.listdir(f"/proc/{pid}/task"):
                 with open(f"/proc/{pid}/task/{task}/wchan") as file:
@@ -77,6 +86,7 @@ def ranks_end(running):
         touch(stop)
         wait_until(lambda: not job.pids_of("rank"), 30, "no rank is left", 0.1)
     finally:
+        os.close(lock)
         os.rename(path, path + ".fifo")
         os.rename(path + ".true", path)
         # Who still waits at the FIFO goes on.
