@@ -193,7 +193,8 @@ void CheckpointFsm::on_tick(Actions& actions) {
   if (state_ == State::level) {
     const bool blocked =
         std::any_of(agents_.begin(), agents_.end(), [](const AgentState& agent) {
-          return !agent.done && agent.hold_up && agent.hold_up->blocked > 0;
+          return !agent.done && agent.hold_up && !agent.released_since &&
+                 agent.hold_up->blocked > 0;
         });
     if ((blocked && idle_ticks_ >= kTicksBeforeRelease) ||
         idle_ticks_ >= kTicksBeforeBlindRelease) {
@@ -211,6 +212,7 @@ void CheckpointFsm::on_tick(Actions& actions) {
 void CheckpointFsm::on(std::uint32_t index, const wire::HoldUpAnswer& message, Actions&) {
   if (message.query != query_) return;
   agents_[index].hold_up = message;
+  agents_[index].released_since = false;
 }
 
 bool CheckpointFsm::by_agent() const {

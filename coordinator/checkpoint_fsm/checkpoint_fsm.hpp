@@ -137,6 +137,7 @@ class CheckpointFsm {
     std::uint64_t bytes_done = 0, bytes_total = 0;
     std::string path;
     std::optional<wire::HoldUpAnswer> hold_up;  // to the last query
+    bool released_since = false;                // then it is for reports alone
   };
   struct Target {
     wire::Clock clock;                  // reporters: members that listed it

@@ -128,7 +128,7 @@ void CheckpointFsm::release(Actions& actions) {
   ++version_;
   concerned_.clear();
   for (std::uint32_t index = 0; index < agents_.size(); ++index) {
-    agents_[index].hold_up.reset();
+    agents_[index].released_since = true;
     actions.push_back(Send{agents_[index].who.agent, wire::Release{generation_}});
     send_targets(index, actions);
   }

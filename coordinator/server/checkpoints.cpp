@@ -43,6 +43,7 @@ void Server::request(const Connection::Pointer& connection,
       Waiting{connection, now, now + std::chrono::nanoseconds(message.ready_within_ns)});
   if (checkpoint_.state() != State::idle) return tell_progress(0, 0);  // joins it
   if (preparing_ && !storage_blocked()) return;                        // and this
+  if (concluding_) return;                                             // or waits for the next
   check_readiness();
 }
 
@@ -51,7 +52,7 @@ void Server::check_readiness() {
   if (waiting_.empty() || checkpoint_.state() != State::idle || halting_) return;
   const auto blocked = blocked_by();
   if (!blocked) {
-    if (!preparing_) prepare_checkpoint("request");
+    if (!preparing_ && !concluding_) prepare_checkpoint("request");
     return;
   }
   wire::Outcome outcome;
@@ -291,11 +292,13 @@ void Server::perform(const Ended& action) {
                              {"cause", action.reason}});
   }
   last_ = LastOutcome{outcome, wall_clock_ns(), action.during};
+  concluded_ = std::exchange(waiting_, {});
   if (committed) return finish(action, outcome);
   if (halting_) {
     remove_partials([] {});
     return finish(action, outcome);
   }
+  concluding_ = true;
   remove_partials([this, action, outcome] { finish(action, outcome); });
 }
 
@@ -320,17 +323,21 @@ void Server::remove_partials(std::function<void()> then) {
 
 void Server::finish(const Ended& action, const wire::Outcome& outcome) {
   if (ended_) return;
+  concluding_ = false;
   const bool committed = action.verdict == wire::Verdict::committed;
   constexpr int kTries = 5;
   if (action.again && ++timing_.tries < kTries && !halting_ && !session_.blocked_by()) {
+    waiting_.insert(waiting_.begin(), concluded_.begin(), concluded_.end());
+    concluded_.clear();
     prepare_checkpoint("again");
     return;
   }
   timing_.tries = 0;
-  answer_waiting(outcome);
+  answer(concluded_, outcome);
   if (committed) prune();
   if (job_.options.every_auto) plan_next(timing_.begun);
-  if (halting_) end();
+  if (halting_) return end();
+  check_readiness();  // of those who came since
 }
 
 void Server::prune() {
@@ -346,10 +353,10 @@ void Server::prune() {
                });
 }
 
-void Server::answer_waiting(const wire::Outcome& outcome) {
-  std::vector<Waiting> waiting;
-  waiting.swap(waiting_);
-  for (const Waiting& each : waiting) {
+void Server::answer_waiting(const wire::Outcome& outcome) { answer(waiting_, outcome); }
+
+void Server::answer(std::vector<Waiting>& whom, const wire::Outcome& outcome) {
+  for (const Waiting& each : std::exchange(whom, {})) {
     if (const auto connection = each.connection.lock()) connection->send(outcome);
   }
 }

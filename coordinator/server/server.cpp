@@ -285,6 +285,7 @@ void Server::end() {
   wire::Outcome outcome;
   outcome.verdict = static_cast<std::uint32_t>(wire::Verdict::aborted);
   outcome.reason = "the coordinator ends: " + halt_reason_;
+  answer(concluded_, outcome);
   answer_waiting(outcome);
   for (const auto& [number, connection] : agents_) {
     // They look for the new one, or find themselves superseded as well.
@@ -337,7 +338,7 @@ void Server::arm_every() {
       const auto blocked = blocked_by();
       if (blocked) {
         log_.info("periodic_skipped", {{"reason", *blocked}});
-      } else if (checkpoint_.state() == State::idle && !preparing_) {
+      } else if (checkpoint_.state() == State::idle && !preparing_ && !concluding_) {
         prepare_checkpoint("every");
       }
     });

@@ -109,6 +109,7 @@ class Server {
   void committed(std::uint64_t generation, bool given_up, const Result<std::string>& path);
   void prune();
   void answer_waiting(const wire::Outcome& outcome);
+  static void answer(std::vector<Waiting>& whom, const wire::Outcome& outcome);
   void tell_progress(std::uint64_t bytes_done, std::uint64_t bytes_total);
   std::string status_json() const;
 
@@ -159,6 +160,7 @@ class Server {
   std::map<std::uint32_t, Connection::Pointer> agents_;
   std::uint32_t next_agent_ = 0;
   std::vector<Waiting> waiting_;
+  std::vector<Waiting> concluded_;  // of the one that has just ended: not answered yet
 
   std::function<void(const std::string&)> report_;
   Incarnation office_;  // this coordinator's incarnation and term
@@ -182,7 +184,8 @@ class Server {
   bool wide_ = false;            // wide_listener_ is open
   bool missing_before_ = false;  // ranks, at the last look
   bool halting_ = false, ended_ = false, superseded_ = false;
-  bool preparing_ = false;  // a checkpoint: its number is being looked for
+  bool preparing_ = false;   // a checkpoint: its number is being looked for
+  bool concluding_ = false;  // an aborted one: its files are being removed
   std::shared_ptr<std::atomic<bool>> commit_given_up_;
   std::string halt_reason_;
   Clock::time_point stop_by_{};

@@ -180,6 +180,8 @@ TEST_F(CheckpointFsmTest, StalledAndBlockedRanksAreReleased) {
   EXPECT_EQ(sends<wire::Release>(actions).size(), 2u) << "a node behind has parked ranks as well";
   const auto targets = sends<wire::Targets>(actions);
   ASSERT_EQ(targets.size(), 2u) << "level must be said again";
+  EXPECT_NE(fsm.awaited_text().find("in MPI_Recv"), std::string::npos) << "still known";
+  EXPECT_TRUE(sends<wire::Release>(fsm.step(Tick{})).empty()) << "not on what was so before";
   EXPECT_TRUE(targets[0].second.clocks.empty());
   EXPECT_TRUE(say(10, wire::Level{kGeneration, 1}).empty());
   say(20, wire::Level{kGeneration, 2});
