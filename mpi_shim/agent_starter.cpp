@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "format/posix/host_name.hpp"
 #include "format/posix/private_directory.hpp"
 #include "mpi_shim/agent_starts.hpp"
 #include "mpi_shim/detached_process.hpp"
@@ -58,16 +59,10 @@ std::string value_of(const std::vector<std::string>& environment, std::string_vi
 
 // What makes a rank a rank; an agent is none.
 bool of_the_rank(std::string_view variable) {
-  for (const std::string_view prefix : {"LD_PRELOAD=", "LD_AUDIT=", "CKPT_RESTART_IMAGE=",
-                                        "OMPI_", "PMIX_", "PMI_"})
+  for (const std::string_view prefix :
+       {"LD_PRELOAD=", "LD_AUDIT=", "CKPT_RESTART_IMAGE=", "OMPI_", "PMIX_", "PMI_"})
     if (variable.starts_with(prefix)) return true;
   return false;
-}
-
-std::string host_name() {
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 // The last line an agent left that could not write to the job's log.
@@ -108,8 +103,7 @@ int AgentStarter::nobody_listens() {
     if (started && *started) pause_ms_ = 0;
   }
   int pause = next_pause();
-  if (due_ns_ > now)
-    pause = std::min(pause, static_cast<int>((due_ns_ - now) / 1'000'000) + 1);
+  if (due_ns_ > now) pause = std::min(pause, static_cast<int>((due_ns_ - now) / 1'000'000) + 1);
   return pause;
 }
 
@@ -146,9 +140,15 @@ Result<bool> AgentStarter::start_if_due() {
 
 Status AgentStarter::start(int lock) {
   DetachedProgram agent;
-  agent.arguments = {parts_directory() + "/ckpt-agent", "--job-dir", job_directory_,
-                     "--socket", socket_, "--lock-fd", std::to_string(DetachedProgram::kKept),
-                     "--started-by", std::to_string(getpid())};
+  agent.arguments = {parts_directory() + "/ckpt-agent",
+                     "--job-dir",
+                     job_directory_,
+                     "--socket",
+                     socket_,
+                     "--lock-fd",
+                     std::to_string(DetachedProgram::kKept),
+                     "--started-by",
+                     std::to_string(getpid())};
   agent.environment = environment_;
   agent.kept = lock;
   agent.output = directory_ + "/agent.err";

@@ -44,9 +44,9 @@ class AgentStarter {
   std::vector<std::string> environment_;
   int lowest_;
   int pause_ms_ = 0;
-  std::uint64_t due_ns_ = 0;     // no agent is started before
-  int refusals_ = 0;             // in a row
-  std::string lost_cause_;       // why the last one is gone; "": none was
+  std::uint64_t due_ns_ = 0;  // no agent is started before
+  int refusals_ = 0;          // in a row
+  std::string lost_cause_;    // why the last one is gone; "": none was
   std::string last_complaint_;
 };
 

@@ -56,8 +56,7 @@ bool CollectiveTargets::level(std::span<const ClockReading> clocks) const {
   return known_ && behind(clocks) == 0;
 }
 
-std::optional<std::uint64_t> CollectiveTargets::report_level(
-    std::span<const ClockReading> clocks) {
+std::optional<std::uint64_t> CollectiveTargets::report_level(std::span<const ClockReading> clocks) {
   if (reported_ == version_ || !level(clocks)) return std::nullopt;
   reported_ = version_;
   return version_;

@@ -240,8 +240,7 @@ int Waitall(int count, MPI_Request array_of_requests[], MPI_Status* array_of_sta
   return error == MPI_SUCCESS ? error : blamed.raise(error, "MPI_Waitall");
 }
 
-int Testall(int count, MPI_Request array_of_requests[], int* flag,
-            MPI_Status array_of_statuses[]) {
+int Testall(int count, MPI_Request array_of_requests[], int* flag, MPI_Status array_of_statuses[]) {
   Blamed blamed;
   int error = MPI_SUCCESS;
   {
@@ -273,8 +272,7 @@ int Waitany(int count, MPI_Request array_of_requests[], int* index, MPI_Status* 
   return error == MPI_SUCCESS ? error : blamed.raise(error, "MPI_Waitany");
 }
 
-int Testany(int count, MPI_Request array_of_requests[], int* index, int* flag,
-            MPI_Status* status) {
+int Testany(int count, MPI_Request array_of_requests[], int* index, int* flag, MPI_Status* status) {
   Blamed blamed;
   int error = MPI_SUCCESS;
   {
@@ -306,8 +304,8 @@ int Waitsome(int incount, MPI_Request array_of_requests[], int* outcount, int ar
         requests.gather();
       }
     }
-    error = consume_some(incount, array_of_requests, outcount, array_of_indices,
-                         array_of_statuses, blamed);
+    error = consume_some(incount, array_of_requests, outcount, array_of_indices, array_of_statuses,
+                         blamed);
   }
   return error == MPI_SUCCESS ? error : blamed.raise(error, "MPI_Waitsome");
 }
@@ -324,8 +322,8 @@ int Testsome(int incount, MPI_Request array_of_requests[], int* outcount, int ar
       return MPI_SUCCESS;
     }
     requests.harvest();
-    error = consume_some(incount, array_of_requests, outcount, array_of_indices,
-                         array_of_statuses, blamed);
+    error = consume_some(incount, array_of_requests, outcount, array_of_indices, array_of_statuses,
+                         blamed);
   }
   return error == MPI_SUCCESS ? error : blamed.raise(error, "MPI_Testsome");
 }

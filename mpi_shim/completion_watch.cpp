@@ -35,8 +35,7 @@ Words risen(const Words& before, const Words& after) {
 Words watch(bool by_message, MPI_Datatype byte) {
   unsigned char bytes[kBytes] = {};
   MPI_Request request;
-  if (lower::Irecv(bytes, kBytes, byte, 0, kNeverSentTag + 1, g_private.self, &request))
-    return {};
+  if (lower::Irecv(bytes, kBytes, byte, 0, kNeverSentTag + 1, g_private.self, &request)) return {};
   const Words before = words_of(request);
   if (by_message)
     lower::Send(bytes, kBytes, byte, 0, kNeverSentTag + 1, g_private.self);

@@ -30,8 +30,7 @@ bool register_membarrier() {
 
 // Every thread of the program has passed a full barrier when it returns.
 bool barrier_for_all() {
-  if (g_registered &&
-      syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
+  if (g_registered && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
     return true;
   g_registered = register_membarrier();  // a restored process is not registered
   if (g_registered) return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
@@ -58,8 +57,8 @@ std::vector<ClockReading> read_clocks() {
     // In this order: a collective begun meanwhile must not look done.
     const std::uint64_t done = comm->clock.done;
     compiler_barrier();
-    readings.push_back({comm->gid, comm->clock.begun, done,
-                        static_cast<std::uint32_t>(comm->size)});
+    readings.push_back(
+        {comm->gid, comm->clock.begun, done, static_cast<std::uint32_t>(comm->size)});
   }
   return readings;
 }

@@ -65,9 +65,9 @@ int become_program(void* argument) {
   const long done = keep_one_descriptor(start);
   if (!raw::failed(done)) {
     default_signals();
-    start.error = static_cast<int>(-raw::call(SYS_execve, raw::word(start.path),
-                                              raw::word(start.arguments),
-                                              raw::word(start.environment)));
+    start.error =
+        static_cast<int>(-raw::call(SYS_execve, raw::word(start.path), raw::word(start.arguments),
+                                    raw::word(start.environment)));
   } else {
     start.error = static_cast<int>(-done);
   }
@@ -78,8 +78,8 @@ int become_program(void* argument) {
 int stand_between(void* argument) {
   Start& start = *static_cast<Start*>(argument);
   raw::call(SYS_setsid);
-  const int made = clone(become_program, start.program_stack + kChildStack,
-                         CLONE_VM | CLONE_VFORK, &start);
+  const int made =
+      clone(become_program, start.program_stack + kChildStack, CLONE_VM | CLONE_VFORK, &start);
   if (made < 0) start.error = errno;
   raw::call(SYS_exit_group, 0);
   return 0;
@@ -121,8 +121,8 @@ Status start_detached(const DetachedProgram& program) {
   start->output = program.output.c_str();
   start->kept = program.kept;
   const AdoptsNothing adopts_nothing;
-  const int between = clone(stand_between, start->between_stack + kChildStack,
-                            CLONE_VM | CLONE_VFORK, start.get());
+  const int between =
+      clone(stand_between, start->between_stack + kChildStack, CLONE_VM | CLONE_VFORK, start.get());
   if (between < 0) return fail_errno("clone", program.arguments[0]);
   // ECHILD: a wait of the program with __WALL was faster.
   while (waitpid(between, nullptr, __WALL) < 0 && errno == EINTR) {

@@ -18,10 +18,10 @@
 namespace ckpt::shim {
 
 struct DetachedProgram {
-  std::vector<std::string> arguments;    // [0] is its path
+  std::vector<std::string> arguments;  // [0] is its path
   std::vector<std::string> environment;
-  int kept = -1;                         // descriptor that becomes kKept there
-  std::string output;                    // stdout and stderr; made 0600
+  int kept = -1;       // descriptor that becomes kKept there
+  std::string output;  // stdout and stderr; made 0600
 
   static constexpr int kKept = 3;
 };

@@ -29,8 +29,8 @@ namespace ckpt::shim {
 
 // How the gate reads: epoch << 2 | flags. A thread whose ThreadState::gate is
 // equal to it passes at once.
-inline constexpr std::uint32_t kGateClosed = 1;      // nobody enters
-inline constexpr std::uint32_t kGateQuiescing = 2;   // collectives ask first
+inline constexpr std::uint32_t kGateClosed = 1;     // nobody enters
+inline constexpr std::uint32_t kGateQuiescing = 2;  // collectives ask first
 inline constexpr std::uint32_t kGateFlags = 3;
 inline constexpr std::uint32_t kGateNoMpi = 0xfffffffcu;  // before Init, after Finalize
 

@@ -126,8 +126,7 @@ void Drain::log_unmatched(Communicator& comm) {
     int error = lower::Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, lower, &found, &status);
     if (error == MPI_SUCCESS && !found) return;
     if (error == MPI_SUCCESS) {
-      LoggedMessage* message =
-          room_for(comm, status.MPI_SOURCE, status.MPI_TAG, status._ucount);
+      LoggedMessage* message = room_for(comm, status.MPI_SOURCE, status.MPI_TAG, status._ucount);
       if (!message) return;
       MPI_Message matched;
       error = lower::Improbe(message->source, message->tag, lower, &found, &matched, &status);

@@ -54,8 +54,8 @@ int gather_gids(std::vector<std::uint64_t>& gids) {
   }
   gids.resize(static_cast<std::size_t>(sum));
   if (sum == 0) return MPI_SUCCESS;
-  error = lower::Allgatherv(own.data(), count, gid_type, gids.data(), counts.data(),
-                            places.data(), gid_type, lower_world());
+  error = lower::Allgatherv(own.data(), count, gid_type, gids.data(), counts.data(), places.data(),
+                            gid_type, lower_world());
   std::sort(gids.begin(), gids.end());
   gids.erase(std::unique(gids.begin(), gids.end()), gids.end());
   return error;
@@ -126,9 +126,8 @@ std::string agree_on_farewells() {
 }
 
 std::string restart_farewells() {
-  std::sort(farewells().begin(), farewells().end(), [](const Farewell& a, const Farewell& b) {
-    return a.comm->gid < b.comm->gid;
-  });
+  std::sort(farewells().begin(), farewells().end(),
+            [](const Farewell& a, const Farewell& b) { return a.comm->gid < b.comm->gid; });
   for (Farewell& farewell : farewells()) {
     if (begin_barrier(farewell) != MPI_SUCCESS) return "freed communicators: no barrier";
   }

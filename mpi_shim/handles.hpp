@@ -109,9 +109,9 @@ struct Errhandler;
 struct Datatype;
 
 struct Attribute {
-  void* value = nullptr;      // what C sees: the pointer, or the Fortran integer widened
-  std::uint32_t set_by = 0;   // enum class AttributeLanguage
-  std::uint64_t order = 0;    // callbacks run in the reverse order of setting
+  void* value = nullptr;     // what C sees: the pointer, or the Fortran integer widened
+  std::uint32_t set_by = 0;  // enum class AttributeLanguage
+  std::uint64_t order = 0;   // callbacks run in the reverse order of setting
 };
 using Attributes = std::map<int, Attribute>;  // by keyval
 
@@ -169,14 +169,14 @@ struct Datatype {
   Handle* handle = nullptr;
   std::size_t place = 0;  // in the table of live datatypes
   int combiner = MPI_COMBINER_NAMED;
-  std::vector<int> ints;           // as MPI_Type_get_contents gives them
+  std::vector<int> ints;  // as MPI_Type_get_contents gives them
   std::vector<MPI_Aint> aints;
   std::vector<Datatype*> members;  // a reference on each
   bool committed = false;
   MPI_Count size = 0;
   MPI_Aint lb = 0, extent = 0;
   MPI_Aint true_lb = 0, true_extent = 0;
-  bool contiguous = false;         // no gaps: size == extent == true_extent, lb == 0
+  bool contiguous = false;  // no gaps: size == extent == true_extent, lb == 0
   std::string name;
   Attributes attributes;
 };
@@ -188,7 +188,7 @@ struct Op {
   void* cxx_function = nullptr;  // C++ bindings: `function` is their interceptor
   bool commutes = true;
   std::size_t place = 0;  // in the table of live ops
-  int trampoline = -1;  // which entry point the lower half calls (ops.cpp)
+  int trampoline = -1;    // which entry point the lower half calls (ops.cpp)
 };
 
 struct Errhandler {

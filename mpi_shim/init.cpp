@@ -186,11 +186,11 @@ int Abort(MPI_Comm comm, int errorcode) {
   if (g_life != Life::initialized) called_outside_mpi("MPI_Abort");
   std::fflush(nullptr);
   Door door("MPI_Abort");
-  const bool known = comm && handle_of(comm)->kind == HandleKind::communicator &&
-                     handle_of(comm)->state;
-  lower::Abort(known ? lower_of(comm)
-                     : static_cast<MPI_Comm>(lower_predefined(CKPT_HANDLE_MPI_COMM_WORLD)),
-               errorcode);
+  const bool known =
+      comm && handle_of(comm)->kind == HandleKind::communicator && handle_of(comm)->state;
+  lower::Abort(
+      known ? lower_of(comm) : static_cast<MPI_Comm>(lower_predefined(CKPT_HANDLE_MPI_COMM_WORLD)),
+      errorcode);
   std::_Exit(errorcode);
 }
 

@@ -22,7 +22,8 @@ inline Communicator* checked(MPI_Comm comm) {
 // A datatype argument that means something only under a condition (it may be
 // anything at all otherwise).
 inline MPI_Datatype lower_type_if(bool significant, MPI_Datatype type) {
-  if (!significant) return static_cast<MPI_Datatype>(lower_predefined(CKPT_HANDLE_MPI_DATATYPE_NULL));
+  if (!significant)
+    return static_cast<MPI_Datatype>(lower_predefined(CKPT_HANDLE_MPI_DATATYPE_NULL));
   return lower_of(type);
 }
 

@@ -50,7 +50,8 @@ inline int raise_error(std::nullptr_t, int error, const char* function) {
 int unsupported(Handle* comm, const char* function);
 
 // All communicators and their clocks, freed ones (farewells.hpp) and the meetings
-// of MPI_Comm_create_group included. To be called with the doors closed, or under objects_mutex() (objects/object_tables.hpp).
+// of MPI_Comm_create_group included. To be called with the doors closed, or under objects_mutex()
+// (objects/object_tables.hpp).
 const std::vector<Communicator*>& live_communicators();
 Communicator* communicator_of_gid(std::uint64_t gid);
 

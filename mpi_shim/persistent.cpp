@@ -15,8 +15,7 @@ namespace ckpt::shim {
 static int make_inert(Request& request) {
   const auto type = static_cast<MPI_Datatype>(request.datatype->handle->lower);
   MPI_Request lower;
-  const int error =
-      lower::Recv_init(nullptr, 0, type, 0, kNeverSentTag, g_private.self, &lower);
+  const int error = lower::Recv_init(nullptr, 0, type, 0, kNeverSentTag, g_private.self, &lower);
   if (error == MPI_SUCCESS) request.own.lower = lower;
   return error;
 }
@@ -70,9 +69,9 @@ int start(Door& door, Request& request) {
     const auto comm = reinterpret_cast<MPI_Comm>(request.comm->handle);
     if (LoggedMessage* logged = take_logged(comm, request.peer, request.tag)) {
       request.status = {};
-      request.error = deliver(door, logged, request.buffer, request.count,
-                              reinterpret_cast<MPI_Datatype>(request.datatype->handle),
-                              &request.status);
+      request.error =
+          deliver(door, logged, request.buffer, request.count,
+                  reinterpret_cast<MPI_Datatype>(request.datatype->handle), &request.status);
       request.complete = true;
       request.active = true;
       return MPI_SUCCESS;

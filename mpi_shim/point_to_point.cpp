@@ -24,8 +24,8 @@ using LowerSend = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm);
 using LowerIsend = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request*);
 
 template <LowerSend send, LowerIsend isend>
-inline int blocking_send(const void* buffer, int count, MPI_Datatype type, int destination,
-                         int tag, MPI_Comm comm, const char* function) {
+inline int blocking_send(const void* buffer, int count, MPI_Datatype type, int destination, int tag,
+                         MPI_Comm comm, const char* function) {
   int error;
   {
     Door door(function);
@@ -166,8 +166,8 @@ int Recv(void* buf, int count, MPI_Datatype datatype, int source, int tag, MPI_C
         MPI_Status own;
         own._cancelled = 0;
         own.MPI_SOURCE = MPI_PROC_NULL;
-        error = finish_receive(door, lower, RequestKind::receive, buf, count, datatype, source,
-                               tag, comm, &own);
+        error = finish_receive(door, lower, RequestKind::receive, buf, count, datatype, source, tag,
+                               comm, &own);
         if (status != MPI_STATUS_IGNORE) *status = own;
       }
     }

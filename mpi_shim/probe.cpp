@@ -24,9 +24,7 @@ int probe_once(int source, int tag, MPI_Comm comm, int* flag, MPI_Status* status
 }
 
 MPI_Message null_message() { return predefined<MPI_Message>(CKPT_HANDLE_MPI_MESSAGE_NULL); }
-MPI_Message message_of_nobody() {
-  return predefined<MPI_Message>(CKPT_HANDLE_MPI_MESSAGE_NO_PROC);
-}
+MPI_Message message_of_nobody() { return predefined<MPI_Message>(CKPT_HANDLE_MPI_MESSAGE_NO_PROC); }
 
 int matched_probe_once(int source, int tag, MPI_Comm comm, int* flag, MPI_Message* message,
                        MPI_Status* status) {

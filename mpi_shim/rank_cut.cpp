@@ -14,17 +14,14 @@ void RankCut::show(ckpt_rank_phase phase) {
 
 void RankCut::handle(const Frame& frame) {
   switch (frame.type) {
-    case CKPT_FRAME_QUIESCE:
-      return quiesce(frame.head<ckpt_generation>().generation);
-    case CKPT_FRAME_TARGETS:
-      return set_targets(frame);
+    case CKPT_FRAME_QUIESCE: return quiesce(frame.head<ckpt_generation>().generation);
+    case CKPT_FRAME_TARGETS: return set_targets(frame);
     case CKPT_FRAME_RELEASE: {
       CutLock lock;
       ++g_cut.releases;
       break;
     }
-    case CKPT_FRAME_CUT:
-      return cut(frame.head<ckpt_generation>().generation);
+    case CKPT_FRAME_CUT: return cut(frame.head<ckpt_generation>().generation);
     case CKPT_FRAME_DRAIN:
       if (drain_) {
         drain_->expect(frame.entries<ckpt_marker>());
@@ -37,8 +34,7 @@ void RankCut::handle(const Frame& frame) {
       (void)channel_.send(CKPT_FRAME_RESUMED, generation);
       return;
     }
-    default:
-      return;
+    default: return;
   }
   wake_parked();
 }
@@ -81,8 +77,7 @@ void RankCut::report_raised() {
     CutLock lock;
     raised.swap(g_cut.raised);
   }
-  if (!raised.empty())
-    (void)channel_.send_list<ckpt_clock>(CKPT_FRAME_RAISE, generation_, raised);
+  if (!raised.empty()) (void)channel_.send_list<ckpt_clock>(CKPT_FRAME_RAISE, generation_, raised);
 }
 
 void RankCut::report_level() {
@@ -147,16 +142,12 @@ bool RankCut::drain_on() {
 bool RankCut::step() {
   switch (phase_) {
     case CKPT_RANK_QUIESCING:
-    case CKPT_RANK_LEVEL:
-      report_level();
-      return false;
+    case CKPT_RANK_LEVEL: report_level(); return false;
     case CKPT_RANK_CUT:
       if (closing_ && !try_to_cut()) return false;
       return drain_on();
-    case CKPT_RANK_DRAINING:
-      return drain_on();
-    default:
-      return false;
+    case CKPT_RANK_DRAINING: return drain_on();
+    default: return false;
   }
 }
 

@@ -8,7 +8,8 @@
 //   gets to know of the completion (or frees them). A record holds a reference
 //   on its communicator and datatype from the start to the end of a receive, a
 //   persistent one as long as it lives.
-// Threads: under MPI_THREAD_MULTIPLE the lists are guarded by RequestsLock; a request is used by one thread at a time (MPI rule).
+// Threads: under MPI_THREAD_MULTIPLE the lists are guarded by RequestsLock; a request is used by
+// one thread at a time (MPI rule).
 //   The shim's thread reads and changes records with the doors closed only.
 // Order: active requests are in one list in the order of their posting; a
 //   restart posts receives again in that order.
@@ -33,10 +34,10 @@ struct Request {
   RequestKind kind = RequestKind::send;
   SendMode mode = SendMode::standard;
   bool persistent = false;
-  bool active = false;    // started and not yet reported complete to the program
-  bool complete = false;  // `status` and `error` are final
-  bool freed = false;     // by MPI_Request_free while active: ends by itself
-  bool linked = false;    // is in the list of pending requests
+  bool active = false;      // started and not yet reported complete to the program
+  bool complete = false;    // `status` and `error` are final
+  bool freed = false;       // by MPI_Request_free while active: ends by itself
+  bool linked = false;      // is in the list of pending requests
   std::uint32_t epoch = 0;  // in which a send began: complete by the next one
   int count = 0;
   int peer = MPI_PROC_NULL;  // destination or source, a rank of `comm`
@@ -58,9 +59,7 @@ inline Request* request(MPI_Request handle) {
 inline MPI_Request handle_of_request(Request* request) {
   return reinterpret_cast<MPI_Request>(&request->own);
 }
-inline MPI_Request null_request() {
-  return predefined<MPI_Request>(CKPT_HANDLE_MPI_REQUEST_NULL);
-}
+inline MPI_Request null_request() { return predefined<MPI_Request>(CKPT_HANDLE_MPI_REQUEST_NULL); }
 
 // A request of the program for a nonblocking collective the lower half has
 // begun (`lower`: its request). Call it inside the collective's door.

@@ -35,8 +35,8 @@ int send_meanwhile(const Outgoing& out, MPI_Comm comm, MPI_Request* pending) {
   *pending = nullptr;
   const int error =
       g_thread_multiple
-          ? lower::Isend(out.buffer, out.count, out.type, out.destination, out.tag,
-                         lower_of(comm), pending)
+          ? lower::Isend(out.buffer, out.count, out.type, out.destination, out.tag, lower_of(comm),
+                         pending)
           : lower::Send(out.buffer, out.count, out.type, out.destination, out.tag, lower_of(comm));
   if (error == MPI_SUCCESS) count_sent(*communicator(comm), out.destination);
   return error;
@@ -111,11 +111,11 @@ int Sendrecv_replace(void* buf, int count, MPI_Datatype type, int dest, int send
     if (error == MPI_SUCCESS)
       error = lower::Pack(buf, count, lower_of(type), packed, size, &position, lower_of(comm));
     if (error == MPI_SUCCESS)
-      error = exchange(door,
-                       {packed, position,
-                        static_cast<MPI_Datatype>(lower_predefined(CKPT_HANDLE_MPI_PACKED)), dest,
-                        sendtag},
-                       {buf, count, type, source, recvtag, status}, comm);
+      error = exchange(
+          door,
+          {packed, position, static_cast<MPI_Datatype>(lower_predefined(CKPT_HANDLE_MPI_PACKED)),
+           dest, sendtag},
+          {buf, count, type, source, recvtag, status}, comm);
   }
   std::free(packed);
   return error == MPI_SUCCESS ? error : raise_error(comm, error, "MPI_Sendrecv_replace");

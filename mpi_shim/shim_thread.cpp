@@ -173,8 +173,10 @@ class ShimThread {
     const char* mine = environment_of_run(kIncarnationVariable);
     if (!directory || !mine || !superseded(directory, incarnation_of_variable(mine))) return;
     if (g_stop) return;  // storage that hung answered, and the job is over
-    std::fprintf(stderr, "ckpt-coord: rank %d: a newer start of the job has taken over; this one "
-                 "ends\n", g_lower->rank);
+    std::fprintf(stderr,
+                 "ckpt-coord: rank %d: a newer start of the job has taken over; this one "
+                 "ends\n",
+                 g_lower->rank);
     (void)kill(getpid(), SIGKILL);
   }
 
@@ -222,8 +224,8 @@ class ShimThread {
 
   // In the arena, so that no image holds it.
   void map_status_page(int descriptor) {
-    void* page = ckpt_arena_map(sizeof(ckpt_status_page), PROT_READ | PROT_WRITE, MAP_SHARED,
-                                descriptor, 0);
+    void* page =
+        ckpt_arena_map(sizeof(ckpt_status_page), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     close(descriptor);
     const auto address = reinterpret_cast<std::uint64_t>(page);
     drop_status_page();
@@ -276,10 +278,10 @@ class ShimThread {
   RankCut cut_;
   std::uint32_t epoch_ = current_epoch();
   std::optional<AgentStarter> starter_;
-  Clock::time_point look_again_{};  // for an agent
+  Clock::time_point look_again_{};      // for an agent
   Clock::time_point look_for_newer_{};  // start of the job
-  bool greeting_ = false;    // HELLO was sent, and the agent not found gone since
-  bool welcomed_ = false;    // and it has answered
+  bool greeting_ = false;               // HELLO was sent, and the agent not found gone since
+  bool welcomed_ = false;               // and it has answered
   AgentSilence silence_;
   ckpt_status_page* page_ = nullptr;
   bool rebuilding_ = false;
@@ -311,8 +313,8 @@ bool start_shim_thread(const char* agent_socket) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int code = pthread_create(&g_thread, &attributes, run_shim_thread,
-                                  const_cast<char*>(agent_socket));
+  const int code =
+      pthread_create(&g_thread, &attributes, run_shim_thread, const_cast<char*>(agent_socket));
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   return code == 0;

@@ -13,8 +13,8 @@
 namespace ckpt::shim {
 
 ThreadState g_unregistered_thread;
-constinit thread_local ThreadState* t_thread
-    __attribute__((tls_model("initial-exec"))) = &g_unregistered_thread;
+constinit thread_local ThreadState* t_thread __attribute__((tls_model("initial-exec"))) =
+    &g_unregistered_thread;
 
 namespace {
 

@@ -24,12 +24,12 @@ struct alignas(64) ThreadState {
   // kNeverAttached.
   std::uint32_t gate = 0xffffffffu;
   const char* volatile function = "";
-  std::uint64_t gs = 0;          // GS base of its donor in the epoch `gate`; 0 for the main thread
-  bool main = false;             // ran MPI_Init: takes the lower half's main TLS
+  std::uint64_t gs = 0;  // GS base of its donor in the epoch `gate`; 0 for the main thread
+  bool main = false;     // ran MPI_Init: takes the lower half's main TLS
   volatile std::uint32_t parked = 0;  // stands at a collective's door
   volatile std::uint32_t shim = 0;    // the shim's own thread: counts for nothing
   volatile std::uint32_t used = 0;
-  ThreadState* next = nullptr;   // of all records; set once
+  ThreadState* next = nullptr;  // of all records; set once
 };
 
 inline constexpr std::uint32_t kNeverAttached = 0xffffffffu;

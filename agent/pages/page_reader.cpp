@@ -15,7 +15,8 @@ constexpr std::uint64_t kEntryGuard = 1ull << 58;  // of pagemap, Linux 6.15 and
 
 std::string place(int pid, std::uint64_t address) {
   char text[64];
-  std::snprintf(text, sizeof text, "pid %d at %#llx", pid, static_cast<unsigned long long>(address));
+  std::snprintf(text, sizeof text, "pid %d at %#llx", pid,
+                static_cast<unsigned long long>(address));
   return text;
 }
 
@@ -23,7 +24,8 @@ bool is_guard_page(int pid, std::uint64_t address) {
   const UniqueFd pagemap(::open(proc::path_of(pid, "pagemap").c_str(), O_RDONLY | O_CLOEXEC));
   std::uint64_t entry = 0;
   return pagemap &&
-         ::pread(pagemap.get(), &entry, sizeof entry, static_cast<off_t>(address / kPage * 8)) == 8 &&
+         ::pread(pagemap.get(), &entry, sizeof entry, static_cast<off_t>(address / kPage * 8)) ==
+             8 &&
          (entry & kEntryGuard) != 0;
 }
 

@@ -118,7 +118,8 @@ Status PageMap::read_entries(std::uint64_t start, std::uint64_t end, PageChoice 
     const ssize_t got = ::pread(fd_, entries.data(), wanted * 8, static_cast<off_t>(at / 4096 * 8));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno("read pagemap", range_text(pid_, at, end));
-    if (got < 8) return fail("read pagemap", range_text(pid_, at, end), "the process is gone", ESRCH);
+    if (got < 8)
+      return fail("read pagemap", range_text(pid_, at, end), "the process is gone", ESRCH);
     const std::size_t count = static_cast<std::size_t>(got) / 8;
     for (std::size_t i = 0; i < count; ++i)
       if (is_chosen(entries[i], choice)) append_range(ranges, at + i * 4096, at + (i + 1) * 4096);

@@ -118,7 +118,8 @@ Result<std::vector<image::ResourceLimit>> parse_limits(std::string_view text) {
       {"Max msgqueue size", RLIMIT_MSGQUEUE},
       {"Max nice priority", RLIMIT_NICE},
       {"Max realtime priority", RLIMIT_RTPRIO},
-      {"Max realtime timeout", RLIMIT_RTTIME}};
+      {"Max realtime timeout", RLIMIT_RTTIME},
+  };
   std::vector<image::ResourceLimit> limits(RLIM_NLIMITS, {RLIM_INFINITY, RLIM_INFINITY});
   std::string bad;
   std::size_t found = 0;

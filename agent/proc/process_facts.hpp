@@ -23,8 +23,8 @@ struct Stat {
   std::string name;
   char state = '?';  // R S D T t Z X I
   int parent = 0;
-  std::uint64_t start_time = 0;     // clock ticks since boot
-  image::MemoryLayout layout;       // without brk and auxv
+  std::uint64_t start_time = 0;  // clock ticks since boot
+  image::MemoryLayout layout;    // without brk and auxv
 };
 
 struct StatusFacts {

@@ -44,19 +44,17 @@ Agent::Agent(AgentOptions options, EventLog& log)
               }}),
       coordinator_(std::make_shared<CoordinatorLink>(
           io_, log, options_.job_directory, incarnation_of_variable(options_.incarnation).number,
-          CoordinatorLink::Callbacks{[this] {
-                                       coordinator_is(Solitude::Coordinator::connected);
-                                       handle(CoordinatorUp{});
-                                     },
-                                     [this] { handle(CoordinatorLost{}); },
-                                     [this](bool ended) {
-                                       coordinator_is(ended
-                                                          ? Solitude::Coordinator::ended
-                                                          : Solitude::Coordinator::unreachable);
-                                     },
-                                     [this](wire::Message message) {
-                                       handle(CoordinatorSaid{std::move(message)});
-                                     }})),
+          CoordinatorLink::Callbacks{
+              [this] {
+                coordinator_is(Solitude::Coordinator::connected);
+                handle(CoordinatorUp{});
+              },
+              [this] { handle(CoordinatorLost{}); },
+              [this](bool ended) {
+                coordinator_is(ended ? Solitude::Coordinator::ended
+                                     : Solitude::Coordinator::unreachable);
+              },
+              [this](wire::Message message) { handle(CoordinatorSaid{std::move(message)}); }})),
       signals_(io_),
       ticker_(io_),
       solitary_(io_),

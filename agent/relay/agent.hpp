@@ -30,7 +30,7 @@ namespace ckpt::relay {
 struct AgentOptions {
   std::string job_directory;
   std::string socket_path;
-  int lock_fd = -1;  // the node's lock, inherited from a rank; -1: to be taken
+  int lock_fd = -1;         // the node's lock, inherited from a rank; -1: to be taken
   std::string incarnation;  // "JOB-ID:NUMBER"; "": not known, nothing is fenced
   bool skip_descriptors = false;
 };

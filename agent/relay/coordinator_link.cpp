@@ -37,7 +37,7 @@ void CoordinatorLink::connect(const Result<wire::CoordinatorAddress>& address) {
   if (!context) return retry(context.error().message(), before);
   const auto attempt = std::make_shared<Attempt>(io_, *context);
   attempt_ = attempt;
-  const auto places = wire::places_to_try(*address, wire::host_name());
+  const auto places = wire::places_to_try(*address, host_name());
   places_ = places.size();
   const std::string place = places[next_place_ % places_];
   bound(attempt, kConnectTime, "no answer from " + place);

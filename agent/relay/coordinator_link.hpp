@@ -26,6 +26,7 @@
 #include "agent/relay/coordinator_file_reader.hpp"
 #include "agent/relay/coordinator_silence.hpp"
 #include "format/log/event_log.hpp"
+#include "format/posix/host_name.hpp"
 #include "format/tls/stream.hpp"
 #include "format/wire/coordinator_file.hpp"
 #include "format/wire/messages.hpp"
@@ -44,8 +45,7 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
 
   // `node`: what it calls the node it is on.
   CoordinatorLink(boost::asio::io_context& io, EventLog& log, const std::string& job_directory,
-                  std::uint64_t incarnation, Callbacks callbacks,
-                  std::string node = wire::host_name());
+                  std::uint64_t incarnation, Callbacks callbacks, std::string node = host_name());
 
   void start() { file_.read(); }
   void send(const wire::Message& message);
@@ -95,7 +95,8 @@ class CoordinatorLink : public std::enable_shared_from_this<CoordinatorLink> {
   CoordinatorSilence silence_;
   int pause_ms_ = 0;
   std::minstd_rand random_{std::random_device{}()};
-  std::size_t next_place_ = 0, places_ = 1;  // of the coordinator's addresses; the one that works stays
+  std::size_t next_place_ = 0,
+              places_ = 1;  // of the coordinator's addresses; the one that works stays
   std::string last_cause_;  // not logged again and again
   bool stopped_ = false;
   AttemptPointer attempt_;

@@ -27,7 +27,8 @@ void use_processors_of_ancestors(int pid) {
   int known = 0;
   for (int i = 0; i < kFurthest && pid > 1; ++i) {
     const auto status = proc::read_whole(proc::path_of(pid, "status"));
-    const auto facts = status ? proc::parse_status(*status) : Result<proc::StatusFacts>(Failure(status.error()));
+    const auto facts =
+        status ? proc::parse_status(*status) : Result<proc::StatusFacts>(Failure(status.error()));
     if (!facts || facts->uid != ::geteuid()) break;
     const long got = ::syscall(SYS_sched_getaffinity, pid, one.size(), one.data());
     if (got > 0) {

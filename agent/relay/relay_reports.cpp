@@ -27,17 +27,13 @@ void RelayState::answered(Rank& rank, Awaiting what, Actions& actions) {
 
 void RelayState::report(Actions& actions) {
   switch (awaiting_) {
-    case Awaiting::clocks:
-      return report_clocks(actions);
+    case Awaiting::clocks: return report_clocks(actions);
     case Awaiting::level:
       actions.push_back(ToCoordinator{wire::Level{generation_, version_}});
       return;
-    case Awaiting::markers:
-      return report_sent(actions);
-    case Awaiting::drained:
-      return report_drained(actions);
-    case Awaiting::nothing:
-      return;
+    case Awaiting::markers: return report_sent(actions);
+    case Awaiting::drained: return report_drained(actions);
+    case Awaiting::nothing: return;
   }
 }
 
@@ -141,14 +137,10 @@ void RelayState::drop_news() {
 wire::Message RelayState::message_of(News news) {
   std::sort(news.ranks.begin(), news.ranks.end());
   switch (news.kind) {
-    case News::Kind::joined:
-      return wire::RanksJoined{std::move(news.joined)};
-    case News::Kind::gone:
-      return wire::RanksGone{std::move(news.gone)};
-    case News::Kind::rebuilt:
-      return wire::Rebuilt{wire::to_runs(news.ranks), news.generation};
-    case News::Kind::finalizing:
-      return wire::Finalizing{wire::to_runs(news.ranks)};
+    case News::Kind::joined: return wire::RanksJoined{std::move(news.joined)};
+    case News::Kind::gone: return wire::RanksGone{std::move(news.gone)};
+    case News::Kind::rebuilt: return wire::Rebuilt{wire::to_runs(news.ranks), news.generation};
+    case News::Kind::finalizing: return wire::Finalizing{wire::to_runs(news.ranks)};
   }
   return {};
 }

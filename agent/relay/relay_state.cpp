@@ -11,8 +11,9 @@ std::vector<Action> RelayState::step(const Event& event) {
   // Without a coordinator nobody hears: what it must know it is told at its return.
   if (!coordinator_) {
     drop_news();
-    std::erase_if(actions,
-                  [](const Action& action) { return std::holds_alternative<ToCoordinator>(action); });
+    std::erase_if(actions, [](const Action& action) {
+      return std::holds_alternative<ToCoordinator>(action);
+    });
   }
   tell_news(std::holds_alternative<NewsDue>(event), actions);
   return actions;
@@ -121,8 +122,7 @@ void RelayState::said(std::int32_t rank, const CannotFrame& frame, Actions& acti
 void RelayState::on(const CoordinatorUp&, Actions& actions) {
   coordinator_ = true;
   drop_news();
-  for (const auto& [number, rank] : ranks_)
-    news(News::Kind::joined).joined.push_back(joined(rank));
+  for (const auto& [number, rank] : ranks_) news(News::Kind::joined).joined.push_back(joined(rank));
   for (const auto& [number, rank] : ranks_)
     if (rank.finalizing) news(News::Kind::finalizing).ranks.push_back(number);
   tell_news(true, actions);
@@ -214,8 +214,7 @@ void RelayState::told(const wire::Drain& message, Actions& actions) {
   if (!current(message.generation) || awaiting_ != Awaiting::markers || unanswered_ != 0) return;
   message.channels.for_each([&](const wire::Channel& channel) {
     const auto found = ranks_.find(channel.destination);
-    if (found != ranks_.end())
-      found->second.expected.push_back({channel.source, 0, channel.count});
+    if (found != ranks_.end()) found->second.expected.push_back({channel.source, 0, channel.count});
   });
   if (message.more != 0) return;
   for (auto& [number, rank] : ranks_) {
@@ -267,7 +266,8 @@ void RelayState::on(const SnapshotFailed& event, Actions& actions) {
   std::string text = event.cause;
   if (event.rank >= 0) text = "rank " + std::to_string(event.rank) + ": " + text;
   // The doors stay closed until the coordinator's Aborted: it answers at once.
-  if (event.vanished) forget(event.rank, "its process is gone");
+  if (event.vanished)
+    forget(event.rank, "its process is gone");
   else
     actions.push_back(ToCoordinator{wire::Refused{generation_, event.rank, text}});
 }

@@ -63,9 +63,9 @@ struct WriteProgress {
 };
 // What CallForNews asked for.
 struct NewsDue {};
-using Event = std::variant<RankHello, RankSaid, RankClosed, CoordinatorUp, CoordinatorLost,
-                           CoordinatorSaid, Frozen, Written, SnapshotFailed, WriteProgress,
-                           NewsDue>;
+using Event =
+    std::variant<RankHello, RankSaid, RankClosed, CoordinatorUp, CoordinatorLost, CoordinatorSaid,
+                 Frozen, Written, SnapshotFailed, WriteProgress, NewsDue>;
 
 // ---- actions
 
@@ -102,9 +102,8 @@ struct CallForNews {};
 struct EndAgent {
   std::string reason;
 };
-using Action =
-    std::variant<ToRank, ToCoordinator, Freeze, Write, DropSnapshot, AnswerHoldUp, EndAgent,
-                 CallForNews>;
+using Action = std::variant<ToRank, ToCoordinator, Freeze, Write, DropSnapshot, AnswerHoldUp,
+                            EndAgent, CallForNews>;
 
 class RelayState {
  public:
@@ -124,12 +123,12 @@ class RelayState {
   struct Rank {
     ckpt_hello hello{};
     bool rebuilding = false, finalizing = false;
-    bool takes_part = false;  // was there at QUIESCE
-    bool answered = false;    // what `awaiting_` says
+    bool takes_part = false;          // was there at QUIESCE
+    bool answered = false;            // what `awaiting_` says
     std::vector<std::uint64_t> gids;  // of its communicators, ascending
-    Markers sent;      // answer to CUT
-    Markers settled;   // what had been sent at the last drain: it all arrived
-    Markers expected;  // DRAIN, being gathered
+    Markers sent;                     // answer to CUT
+    Markers settled;                  // what had been sent at the last drain: it all arrived
+    Markers expected;                 // DRAIN, being gathered
     DrainedFrame drained;
   };
   // What the ranks that take part owe now.
@@ -212,10 +211,10 @@ class RelayState {
   Phase phase_ = Phase::idle;
   std::uint64_t generation_ = 0;
   Awaiting awaiting_ = Awaiting::nothing;
-  std::size_t unanswered_ = 0;       // of those that take part
-  std::uint64_t version_ = 0;        // of the last targets
+  std::size_t unanswered_ = 0;                   // of those that take part
+  std::uint64_t version_ = 0;                    // of the last targets
   std::map<std::uint64_t, wire::Clock> clocks_;  // by gid: the highest known here
-  bool refused_ = false;             // this generation; once is enough
+  bool refused_ = false;                         // this generation; once is enough
 };
 
 }  // namespace ckpt::relay

@@ -108,12 +108,12 @@ Result<ShimFrame> parse_shim_frame(std::uint32_t type, const std::vector<std::ui
       frame = CannotFrame{std::string(text.text, ::strnlen(text.text, sizeof text.text))};
       break;
     }
-    default:
-      break;
+    default: break;
   }
   if (!good)
-    return fail("read frame", "type " + std::to_string(type),
-                "not a shim's, or of the wrong size (" + std::to_string(payload.size()) + " bytes)");
+    return fail(
+        "read frame", "type " + std::to_string(type),
+        "not a shim's, or of the wrong size (" + std::to_string(payload.size()) + " bytes)");
   return frame;
 }
 

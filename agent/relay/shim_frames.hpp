@@ -16,20 +16,39 @@
 
 namespace ckpt::relay {
 
-struct ClocksFrame { std::uint64_t generation = 0; std::vector<ckpt_clock> clocks; };
-struct LevelFrame { std::uint64_t generation = 0, version = 0; };
-struct RaiseFrame { std::uint64_t generation = 0; std::vector<ckpt_clock> clocks; };
-struct SentFrame { std::uint64_t generation = 0; std::vector<ckpt_marker> markers; };
-struct DrainedFrame { std::uint64_t generation = 0, logged_messages = 0, logged_bytes = 0; };
-struct ResumedFrame { std::uint64_t generation = 0; };
-struct RebuiltFrame { std::uint64_t generation = 0; };
+struct ClocksFrame {
+  std::uint64_t generation = 0;
+  std::vector<ckpt_clock> clocks;
+};
+struct LevelFrame {
+  std::uint64_t generation = 0, version = 0;
+};
+struct RaiseFrame {
+  std::uint64_t generation = 0;
+  std::vector<ckpt_clock> clocks;
+};
+struct SentFrame {
+  std::uint64_t generation = 0;
+  std::vector<ckpt_marker> markers;
+};
+struct DrainedFrame {
+  std::uint64_t generation = 0, logged_messages = 0, logged_bytes = 0;
+};
+struct ResumedFrame {
+  std::uint64_t generation = 0;
+};
+struct RebuiltFrame {
+  std::uint64_t generation = 0;
+};
 struct FinalizingFrame {};
-struct CannotFrame { std::string text; };
+struct CannotFrame {
+  std::string text;
+};
 
 // HELLO is the connection's own affair (shim_listener).
-using ShimFrame = std::variant<ckpt_hello, ClocksFrame, LevelFrame, RaiseFrame, SentFrame,
-                               DrainedFrame, ResumedFrame, RebuiltFrame, FinalizingFrame,
-                               CannotFrame>;
+using ShimFrame =
+    std::variant<ckpt_hello, ClocksFrame, LevelFrame, RaiseFrame, SentFrame, DrainedFrame,
+                 ResumedFrame, RebuiltFrame, FinalizingFrame, CannotFrame>;
 
 Result<ShimFrame> parse_shim_frame(std::uint32_t type, const std::vector<std::uint8_t>& payload);
 

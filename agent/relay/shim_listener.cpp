@@ -70,8 +70,8 @@ void ShimListener::refuse(const std::string& whose, int pid, const std::string& 
 bool ShimListener::welcome(const std::shared_ptr<ShimConnection>& connection,
                            const ckpt_hello& hello) {
   const auto reject = [&](const std::string& cause) {
-    log_.warning("rank_rejected", {{"rank", hello.rank}, {"pid", connection->facts.pid},
-                                   {"cause", cause}});
+    log_.warning("rank_rejected",
+                 {{"rank", hello.rank}, {"pid", connection->facts.pid}, {"cause", cause}});
     connection->close();
     return false;
   };
@@ -86,8 +86,9 @@ bool ShimListener::welcome(const std::shared_ptr<ShimConnection>& connection,
     // The rank has given its old connection up; the end of that was not read yet.
     const std::shared_ptr<ShimConnection> stale = old->second;
     if (stale->facts.pid != connection->facts.pid)
-      log_.warning("rank_replaced", {{"rank", hello.rank}, {"pid", connection->facts.pid},
-                                     {"old_pid", stale->facts.pid}});
+      log_.warning(
+          "rank_replaced",
+          {{"rank", hello.rank}, {"pid", connection->facts.pid}, {"old_pid", stale->facts.pid}});
     stale->close();
     lost(*stale, "connected anew");
   }

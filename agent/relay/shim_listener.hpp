@@ -50,7 +50,7 @@ class ShimListener {
   void say_alive(std::uint32_t silence_ms);
 
   struct RankFacts {
-    int pid = 0;  // as the kernel says
+    int pid = 0;       // as the kernel says
     UniqueFd process;  // pidfd: its number may be another's one day
     ckpt_hello hello{};
     std::pair<std::uint64_t, std::uint64_t> status_file;

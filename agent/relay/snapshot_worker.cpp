@@ -36,8 +36,7 @@ SnapshotWorker::~SnapshotWorker() {
   pool_.join();
 }
 
-void SnapshotWorker::freeze(const wire::Snapshot& order,
-                            std::vector<snapshot::RankRequest> ranks) {
+void SnapshotWorker::freeze(const wire::Snapshot& order, std::vector<snapshot::RankRequest> ranks) {
   boost::asio::post(pool_, [this, order, ranks = std::move(ranks), ticket = next_ticket_++] {
     try {
       do_freeze(order, ranks, ticket);
@@ -95,9 +94,9 @@ void SnapshotWorker::do_freeze(const wire::Snapshot& order,
                               {"regions", rank.regions},
                               {"pages", rank.pages}});
     if (!rank.fork_failure.empty())
-      log_.warning("copied_while_stopped", {{"generation", order.generation},
-                                            {"rank", rank.rank},
-                                            {"cause", rank.fork_failure}});
+      log_.warning(
+          "copied_while_stopped",
+          {{"generation", order.generation}, {"rank", rank.rank}, {"cause", rank.fork_failure}});
   }
   report(Frozen{order.generation, static_cast<std::uint64_t>(longest), snapshot->upper_bytes()});
 }
@@ -165,9 +164,8 @@ void SnapshotWorker::fail_with(std::uint64_t generation, const snapshot::RankFai
     snapshot_.reset();
     writing_ = false;
   }
-  log_.warning("snapshot_failed", {{"generation", generation},
-                                   {"rank", failure.rank},
-                                   {"cause", failure.error}});
+  log_.warning("snapshot_failed",
+               {{"generation", generation}, {"rank", failure.rank}, {"cause", failure.error}});
   report(SnapshotFailed{generation, failure.rank, failure.vanished, failure.error.message()});
 }
 

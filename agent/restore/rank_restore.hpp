@@ -23,7 +23,7 @@ struct RestoreOptions {
   std::string cache_dir;  // rewritten libraries
   std::string agent_socket;
   std::string progress_file;  // of format/wire/restart_progress.h; need not exist
-  std::string fault_stage;  // "" or a stage at which to die (tests)
+  std::string fault_stage;    // "" or a stage at which to die (tests)
   bool accept_changed_files = false;
 };
 

@@ -48,19 +48,16 @@ class RegionFiles {
       : options_(options),
         files_(files),
         warnings_(warnings),
-        memory_(image, options.sharing_token.empty() ? "" : options.sharing_token + "-" + options.origin,
+        memory_(image,
+                options.sharing_token.empty() ? "" : options.sharing_token + "-" + options.origin,
                 files) {}
 
   Result<int> descriptor_for(const Region& region) {
     switch (region.kind) {
-      case RegionKind::private_file:
-        return private_file(region);
-      case RegionKind::shared_file:
-        return shared_file(region);
-      case RegionKind::shared_anonymous:
-        return memory_.descriptor_for(region);
-      default:
-        return -1;
+      case RegionKind::private_file: return private_file(region);
+      case RegionKind::shared_file: return shared_file(region);
+      case RegionKind::shared_anonymous: return memory_.descriptor_for(region);
+      default: return -1;
     }
   }
   std::vector<std::string> names_to_remove() const {

@@ -2,8 +2,8 @@
 //
 // Purpose: the stage `contents`. A block of the payload (the pages one
 //   checksum covers) is read by one preadv into its places and hashed there,
-//   so each byte is moved once; past the page cache where the file system can. A wrong checksum ends the restore before the
-//   program has run an instruction.
+//   so each byte is moved once; past the page cache where the file system can. A wrong checksum
+//   ends the restore before the program has run an instruction.
 // Errors: die() with stage, block number and errno.
 #pragma once
 

@@ -54,8 +54,8 @@ struct ckpt_plan_region {
   int32_t fd; /* -1: anonymous */
   uint32_t protection;
   uint32_t flags;
-  uint32_t advice_before;     /* MADV_HUGEPAGE, or 0 */
-  uint32_t advice_after[4];   /* MADV_*, 0 ends the list */
+  uint32_t advice_before;   /* MADV_HUGEPAGE, or 0 */
+  uint32_t advice_after[4]; /* MADV_*, 0 ends the list */
 };
 
 /* Sorted by index. Pages of the payload that no run names are only hashed. */
@@ -75,12 +75,12 @@ struct ckpt_plan_move {
 };
 
 struct ckpt_plan_descriptor {
-  int32_t number;      /* where it goes */
-  int32_t source;      /* the open descriptor to take: a parked one, or `number` of an earlier entry */
+  int32_t number; /* where it goes */
+  int32_t source; /* the open descriptor to take: a parked one, or `number` of an earlier entry */
   uint32_t close_on_exec;
-  uint32_t truncate;   /* 1: cut to `size` if longer */
+  uint32_t truncate; /* 1: cut to `size` if longer */
   uint64_t size;
-  int64_t offset;      /* -1: not to be set */
+  int64_t offset; /* -1: not to be set */
 };
 
 struct ckpt_plan_sigaction {
@@ -107,11 +107,11 @@ struct ckpt_plan_thread {
   int32_t old_tid, new_tid;
   int32_t alt_stack_flags;
   uint32_t pending_count;
-  const uint8_t* pending;     /* siginfo_t of 128 bytes each */
-  uint8_t* xsave;             /* 64-byte aligned, room for FP_XSTATE_MAGIC2 behind */
-  uint64_t xsave_size;        /* as sigreturn is to take it */
+  const uint8_t* pending; /* siginfo_t of 128 bytes each */
+  uint8_t* xsave;         /* 64-byte aligned, room for FP_XSTATE_MAGIC2 behind */
+  uint64_t xsave_size;    /* as sigreturn is to take it */
   uint64_t xsave_features;
-  uint64_t stack_top;         /* of the restorer's stack for it */
+  uint64_t stack_top; /* of the restorer's stack for it */
   struct ckpt_restore_plan* plan;
 };
 
@@ -145,8 +145,8 @@ struct ckpt_restore_plan {
   struct ckpt_plan_hole* holes;
   uint64_t hole_count;
 
-  int32_t payload_fd;           /* with O_DIRECT, where it can be had */
-  uint32_t block_pages;         /* pages a checksum covers; 0: there are none */
+  int32_t payload_fd;   /* with O_DIRECT, where it can be had */
+  uint32_t block_pages; /* pages a checksum covers; 0: there are none */
   uint64_t payload_offset, payload_pages;
   uint64_t run_count, block_count;
   struct ckpt_plan_run* runs;
@@ -159,7 +159,7 @@ struct ckpt_restore_plan {
 
   uint32_t descriptor_count, parked_count;
   struct ckpt_plan_descriptor* descriptors;
-  const int32_t* parked; /* closed once all are in place */
+  const int32_t* parked;    /* closed once all are in place */
   uint32_t standard_closed; /* bit n: the program had closed descriptor n (0, 1, 2) */
   uint32_t pending_count;
   const uint8_t* pending; /* siginfo_t of 128 bytes each, the process's queue */

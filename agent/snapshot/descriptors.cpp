@@ -11,8 +11,8 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 
 namespace ckpt::snapshot {
 namespace {

@@ -7,11 +7,12 @@
 
 #include <algorithm>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 #include "agent/snapshot/process_state.hpp"
 #include "agent/snapshot/regions.hpp"
 #include "agent/snapshot/thread_state.hpp"
+#include "format/posix/host_name.hpp"
 #include "format/wire/shim_channel.h"
 #include "mpi_shim/host/lower_half.h"
 
@@ -42,17 +43,12 @@ std::optional<ckpt_lower_table> read_lower_table(tracee::PtracePort& port, int p
   if (restart_block == 0 ||
       !port.read_memory(pid, tracee::RemoteAddress(restart_block), &block, sizeof block) ||
       block.magic != CKPT_RESTART_BLOCK_MAGIC || block.lower_table == nullptr ||
-      !port.read_memory(pid, tracee::RemoteAddress(reinterpret_cast<std::uint64_t>(block.lower_table)),
+      !port.read_memory(pid,
+                        tracee::RemoteAddress(reinterpret_cast<std::uint64_t>(block.lower_table)),
                         &table, sizeof table) ||
       table.magic != CKPT_LOWER_MAGIC)
     return std::nullopt;
   return table;
-}
-
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name;
 }
 
 Failure vanished(int pid) {
@@ -220,11 +216,10 @@ Status FrozenRank::copy_stopped_ranges() {
         ranges.push_back({mapping.start, mapping.end});
         continue;
       }
-      const auto choice = mapping.has_file() ? proc::PageChoice::own_copy
-                                             : proc::PageChoice::present;
+      const auto choice =
+          mapping.has_file() ? proc::PageChoice::own_copy : proc::PageChoice::present;
       std::vector<proc::PageRange> found;  // of this mapping: never joined to its neighbour's
-      if (auto done = pages->collect(mapping.start, mapping.end, choice, found); !done)
-        return done;
+      if (auto done = pages->collect(mapping.start, mapping.end, choice, found); !done) return done;
       ranges.insert(ranges.end(), found.begin(), found.end());
     }
   }

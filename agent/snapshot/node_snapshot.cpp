@@ -162,8 +162,8 @@ class NodeSnapshot::Worker {
     target.offset = *offset;
     target.done = &bytes_done_;
     target.cancelled = &cancelled_;
-    auto streamed = pages::stream_payload(rank.plan(), rank.reader(),
-                                          rank.image().process.regions, target);
+    auto streamed =
+        pages::stream_payload(rank.plan(), rank.reader(), rank.image().process.regions, target);
     if (!streamed) return tl::unexpected(streamed.error());
     return writer.write_rank(rank.image(), streamed->checksums);
   }
@@ -207,9 +207,8 @@ tl::expected<std::vector<RankFrozen>, RankFailure> NodeSnapshot::freeze() {
     results.push_back(worker->result());
     // What a rank refuses says more than that another one is gone.
     if (!status && (outcome || outcome.error().vanished))
-      outcome = tl::unexpected(
-          RankFailure{worker->request().rank, is_gone(worker->request().pid, status.error()),
-                      status.error()});
+      outcome = tl::unexpected(RankFailure{
+          worker->request().rank, is_gone(worker->request().pid, status.error()), status.error()});
   }
   if (!outcome) {
     workers_.clear();

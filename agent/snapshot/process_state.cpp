@@ -4,8 +4,8 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 
 namespace ckpt::snapshot {
 namespace {
@@ -27,7 +27,8 @@ Status asked(const Result<std::int64_t>& result, const char* what, int pid) {
 Status ask_posix_timer(tracee::RemoteSyscalls& calls, ScratchBytes& scratch, int pid,
                        image::PosixTimer& timer) {
   const auto id = static_cast<std::uint64_t>(timer.id);
-  if (auto done = asked(calls.call(SYS_timer_gettime, {id, scratch.address()}), "timer_gettime", pid);
+  if (auto done =
+          asked(calls.call(SYS_timer_gettime, {id, scratch.address()}), "timer_gettime", pid);
       !done)
     return done;
   auto value = scratch.get<itimerspec>();

@@ -23,8 +23,8 @@ void leave_rseq(tracee::PtracePort& port, int pid, const image::Rseq& rseq,
                 tracee::Registers& registers) {
   if (rseq.address == 0) return;
   std::uint64_t section_address = 0;
-  if (!port.read_memory(pid, tracee::RemoteAddress(rseq.address + kRseqCsOffset),
-                        &section_address, sizeof section_address) ||
+  if (!port.read_memory(pid, tracee::RemoteAddress(rseq.address + kRseqCsOffset), &section_address,
+                        sizeof section_address) ||
       section_address == 0)
     return;
   RseqCs section{};

@@ -68,8 +68,8 @@ Result<ForkedCopy> ForkedCopy::make(PtracePort& port, int tid, RemoteSyscalls& c
 
   ForkedCopy copy(port, forked ? static_cast<int>(*forked) : 0);
   // The rank takes the end of its child, before anything in it can ask.
-  const auto reaped = calls.call(
-      SYS_wait4, {static_cast<std::uint64_t>(intermediate), 0, __WALL, 0, 0, 0});
+  const auto reaped =
+      calls.call(SYS_wait4, {static_cast<std::uint64_t>(intermediate), 0, __WALL, 0, 0, 0});
   if (!reaped) return tl::unexpected(reaped.error());
   if (!exited) return with_context(exited.error(), "make a copy of", "tid " + std::to_string(tid));
   if (!forked) return tl::unexpected(forked.error());

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 #include "agent/tracee/ptrace_port.hpp"
 
 namespace ckpt::tracee {
@@ -27,11 +27,11 @@ class WaitAlarm {
 
   explicit WaitAlarm(std::int64_t deadline_ns) {
     static const bool installed = [] {
-      struct sigaction action{};
+      struct sigaction action {};
       action.sa_handler = [](int) {};
       return ::sigaction(kSignal, &action, nullptr) == 0;
     }();
-    struct sigevent event{};
+    struct sigevent event {};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = kSignal;
     event._sigev_un._tid = static_cast<pid_t>(::syscall(SYS_gettid));
@@ -159,8 +159,8 @@ class LinuxPtrace final : public PtracePort {
       std::uint32_t size, signature, flags, pad;
     } config{};
     constexpr int kGetRseqConfiguration = 0x420f;
-    const long got = ::ptrace(static_cast<__ptrace_request>(kGetRseqConfiguration), tid,
-                              sizeof config, &config);
+    const long got =
+        ::ptrace(static_cast<__ptrace_request>(kGetRseqConfiguration), tid, sizeof config, &config);
     if (got < 0) return fail_errno("ptrace PTRACE_GET_RSEQ_CONFIGURATION", tid_text(tid));
     if (config.address == 0) return image::Rseq{};
     return image::Rseq{config.address, config.size, config.signature, config.flags};

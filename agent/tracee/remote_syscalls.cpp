@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 
 namespace ckpt::tracee {
 namespace {
@@ -39,7 +39,8 @@ Result<RemoteAddress> find_vdso_syscall(PtracePort& port, int pid) {
     if (!read) return with_context(read.error(), "read", subject);
   }
   static constexpr std::uint8_t kSyscall[] = {0x0f, 0x05};
-  const auto found = std::search(text.begin(), text.end(), std::begin(kSyscall), std::end(kSyscall));
+  const auto found =
+      std::search(text.begin(), text.end(), std::begin(kSyscall), std::end(kSyscall));
   if (found == text.end()) return fail("find syscall instruction", subject, "there is none");
   return RemoteAddress(base + static_cast<std::uint64_t>(found - text.begin()));
 }
@@ -85,7 +86,8 @@ Result<WaitStatus> RemoteSyscalls::next_stop() {
     if (auto done = port_.resume_to_syscall(tid_, 0); !done) return tl::unexpected(done.error());
     auto status = port_.wait(tid_, deadline_ns_);
     if (!status) return tl::unexpected(status.error());
-    if (!*status) return fail("inject system call", tid_text(tid_), "it does not return", ETIMEDOUT);
+    if (!*status)
+      return fail("inject system call", tid_text(tid_), "it does not return", ETIMEDOUT);
     if ((*status)->exited())
       return fail("inject system call", tid_text(tid_), "the thread ended", ESRCH);
     if ((*status)->signal_delivery()) {

@@ -22,7 +22,7 @@ namespace ckpt::tracee {
 
 struct StoppedThread {
   int tid = 0;
-  Registers registers{};     // at the stop
+  Registers registers{};  // at the stop
   bool group_stopped = false;
 };
 

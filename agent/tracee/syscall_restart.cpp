@@ -30,12 +30,12 @@ void rewind(Registers& registers, std::uint64_t number) {
 
 // Calls that end with EINTR by a mere stop of the tracer, see signal(7).
 bool interrupted_by_the_stop(const Registers& registers) {
-  static constexpr long kCalls[] = {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2,
-                                    SYS_semop,      SYS_semtimedop,  SYS_rt_sigtimedwait,
+  static constexpr long kCalls[] = {SYS_epoll_wait,  SYS_epoll_pwait, SYS_epoll_pwait2,
+                                    SYS_semop,       SYS_semtimedop,  SYS_rt_sigtimedwait,
                                     SYS_io_getevents};
   return result_of(registers) == -EINTR &&
-         std::find(std::begin(kCalls), std::end(kCalls),
-                   static_cast<long>(registers.orig_rax)) != std::end(kCalls);
+         std::find(std::begin(kCalls), std::end(kCalls), static_cast<long>(registers.orig_rax)) !=
+             std::end(kCalls);
 }
 
 // The number of a call that uses a restart block.
@@ -53,19 +53,14 @@ void settle_restart_block(Registers& registers, const std::optional<CodeBefore>&
   bool again = false;
   if (number) {
     switch (*number) {
-      case SYS_nanosleep:
-        again = registers.rsi == 0 || registers.rsi == registers.rdi;
-        break;
+      case SYS_nanosleep: again = registers.rsi == 0 || registers.rsi == registers.rdi; break;
       case SYS_clock_nanosleep:
         again = (registers.rsi & kTimerAbsolute) != 0 || registers.r10 == 0 ||
                 registers.r10 == registers.rdx;
         break;
       case SYS_poll:
-      case SYS_futex:
-        again = true;
-        break;
-      default:
-        break;
+      case SYS_futex: again = true; break;
+      default: break;
     }
   }
   if (again)
@@ -82,14 +77,9 @@ Registers registers_for_image(const Registers& stopped, const std::optional<Code
     switch (-result_of(registers)) {
       case kRestartSys:
       case kRestartNoIntr:
-      case kRestartNoHand:
-        rewind(registers, registers.orig_rax);
-        break;
-      case kRestartBlock:
-        settle_restart_block(registers, code);
-        break;
-      default:
-        break;
+      case kRestartNoHand: rewind(registers, registers.orig_rax); break;
+      case kRestartBlock: settle_restart_block(registers, code); break;
+      default: break;
     }
   }
   registers.orig_rax = ~0ull;

@@ -15,13 +15,18 @@ struct Resource {
 };
 // THE table of what a restart asks for again.
 constexpr Resource kResources[] = {
-    {"SLURM_JOB_NAME", "--job-name"},         {"SLURM_JOB_PARTITION", "--partition"},
-    {"SLURM_JOB_ACCOUNT", "--account"},       {"SLURM_JOB_QOS", "--qos"},
-    {"SLURM_JOB_NUM_NODES", "--nodes"},       {"SLURM_NTASKS", "--ntasks"},
+    {"SLURM_JOB_NAME", "--job-name"},
+    {"SLURM_JOB_PARTITION", "--partition"},
+    {"SLURM_JOB_ACCOUNT", "--account"},
+    {"SLURM_JOB_QOS", "--qos"},
+    {"SLURM_JOB_NUM_NODES", "--nodes"},
+    {"SLURM_NTASKS", "--ntasks"},
     {"SLURM_NTASKS_PER_NODE", "--ntasks-per-node"},
     {"SLURM_CPUS_PER_TASK", "--cpus-per-task"},
-    {"SLURM_MEM_PER_NODE", "--mem"},          {"SLURM_MEM_PER_CPU", "--mem-per-cpu"},
-    {"SLURM_JOB_RESERVATION", "--reservation"}, {kTimeLimitVariable, "--time"},
+    {"SLURM_MEM_PER_NODE", "--mem"},
+    {"SLURM_MEM_PER_CPU", "--mem-per-cpu"},
+    {"SLURM_JOB_RESERVATION", "--reservation"},
+    {kTimeLimitVariable, "--time"},
 };
 
 }  // namespace
@@ -98,8 +103,10 @@ Status requeue(const std::string& job_id, std::chrono::milliseconds patience) {
 std::string shell_word(const std::string& word) {
   std::string quoted = "'";
   for (const char each : word) {
-    if (each == '\'') quoted += "'\\''";
-    else quoted += each;
+    if (each == '\'')
+      quoted += "'\\''";
+    else
+      quoted += each;
   }
   return quoted + "'";
 }

@@ -21,8 +21,8 @@
 namespace ckpt::coordinator {
 
 struct SlurmJob {
-  std::string id;         // SLURM_JOB_ID: what scontrol is asked about
-  std::string name;       // as squeue shows it: "42", "42_7" for a task of an array
+  std::string id;              // SLURM_JOB_ID: what scontrol is asked about
+  std::string name;            // as squeue shows it: "42", "42_7" for a task of an array
   std::uint64_t restarts = 0;  // how often it was requeued
 };
 

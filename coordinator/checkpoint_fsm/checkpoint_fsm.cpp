@@ -73,9 +73,9 @@ void CheckpointFsm::begin(const Begin& event, Actions& actions) {
   }
   if (named != agent_of_rank_.size() || named == 0) {
     reset();
-    actions.push_back(Ended{wire::Verdict::not_ready, event.generation,
-                            std::to_string(named) + " of " + std::to_string(event.world_size) +
-                                " ranks are present"});
+    actions.push_back(Ended{
+        wire::Verdict::not_ready, event.generation,
+        std::to_string(named) + " of " + std::to_string(event.world_size) + " ranks are present"});
     return;
   }
   enter(State::quiesce, actions);
@@ -150,8 +150,7 @@ void CheckpointFsm::on_agent_lost(std::uint32_t index, const std::string& reason
 void CheckpointFsm::nonsense(std::uint32_t index, const std::string& what, Actions& actions) {
   if (state_ == State::commit) return;  // all is on disk: nothing it says matters
   abort(wire::Verdict::aborted,
-        "agent on " + agents_[index].who.node + " sent " + what + " in state " +
-            state_name(state_),
+        "agent on " + agents_[index].who.node + " sent " + what + " in state " + state_name(state_),
         actions);
 }
 
@@ -191,11 +190,9 @@ void CheckpointFsm::on_tick(Actions& actions) {
   }
   ++idle_ticks_;
   if (state_ == State::level) {
-    const bool blocked =
-        std::any_of(agents_.begin(), agents_.end(), [](const AgentState& agent) {
-          return !agent.done && agent.hold_up && !agent.released_since &&
-                 agent.hold_up->blocked > 0;
-        });
+    const bool blocked = std::any_of(agents_.begin(), agents_.end(), [](const AgentState& agent) {
+      return !agent.done && agent.hold_up && !agent.released_since && agent.hold_up->blocked > 0;
+    });
     if ((blocked && idle_ticks_ >= kTicksBeforeRelease) ||
         idle_ticks_ >= kTicksBeforeBlindRelease) {
       return release(actions);

@@ -57,7 +57,7 @@ struct AgentLost {
 struct Deadline {  // the state entered as number `entry` (Entered::entry) took too long
   std::uint64_t entry = 0;
 };
-struct Tick {};  // some time passed, a fraction of a second
+struct Tick {};        // some time passed, a fraction of a second
 struct TargetsDue {};  // what CallForTargets asked for
 struct CommitEnded {
   bool ok = false;
@@ -132,7 +132,7 @@ class CheckpointFsm {
     std::unordered_set<std::uint64_t> gids;  // it listed, or raised first
     std::vector<std::uint64_t> changed;      // targets to send to it next
     wire::ChannelList expected;              // destination on this node
-    bool done = false;   // with the present state
+    bool done = false;                       // with the present state
     bool flushed = false, lost = false;
     std::uint64_t bytes_done = 0, bytes_total = 0;
     std::string path;
@@ -172,8 +172,8 @@ class CheckpointFsm {
   // Takes a clock into the targets.
   struct Merged {
     Target* target = nullptr;
-    bool grown = false;  // the target
-    bool joined = false; // the agent had not been known to have the communicator
+    bool grown = false;   // the target
+    bool joined = false;  // the agent had not been known to have the communicator
   };
   Merged merge(std::uint32_t index, const wire::Clock& clock);
   void begin_level(Actions& actions);
@@ -193,14 +193,14 @@ class CheckpointFsm {
   void reset();
 
   State state_ = State::idle;
-  std::uint64_t entry_ = 0;       // states entered so far
+  std::uint64_t entry_ = 0;  // states entered so far
   std::uint64_t generation_ = 0;
   std::vector<AgentState> agents_;
   std::unordered_map<std::uint32_t, std::uint32_t> index_of_agent_;
   std::vector<std::uint32_t> agent_of_rank_;  // index
   std::size_t agents_done_ = 0, agents_flushed_ = 0;
   std::unordered_map<std::uint64_t, Target> targets_;
-  std::uint64_t version_ = 0;     // of the newest targets
+  std::uint64_t version_ = 0;             // of the newest targets
   std::vector<std::uint32_t> concerned_;  // agents with targets raised since
   bool targets_called_ = false;
   std::uint64_t query_ = 0;

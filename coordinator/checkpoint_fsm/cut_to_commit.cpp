@@ -1,8 +1,8 @@
 // From the cut to the commit.
-#include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
-
 #include <algorithm>
 #include <utility>
+
+#include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
 
 namespace ckpt::coordinator {
 
@@ -32,9 +32,9 @@ void CheckpointFsm::begin_drain(Actions& actions) {
   enter(State::drain, actions);
   for (AgentState& agent : agents_) {
     const auto send = [&](wire::ChannelList&& part, bool more) {
-      actions.push_back(Send{agent.who.agent, wire::Drain{generation_, more ? std::uint8_t{1}
-                                                                            : std::uint8_t{0},
-                                                          std::move(part)}});
+      actions.push_back(Send{
+          agent.who.agent,
+          wire::Drain{generation_, more ? std::uint8_t{1} : std::uint8_t{0}, std::move(part)}});
     };
     if (agent.expected.packed().size() > wire::kMaxPart) {
       wire::ChannelList part;
@@ -104,8 +104,8 @@ void CheckpointFsm::commit_if_all_flushed(Actions& actions) {
   enter(State::commit, actions);
   Commit commit{generation_, {}};
   for (const AgentState& agent : agents_) {
-    commit.parts.push_back(Part{agent.who.agent, agent.who.node, agent.path, agent.bytes_total,
-                                agent.who.ranks});
+    commit.parts.push_back(
+        Part{agent.who.agent, agent.who.node, agent.path, agent.bytes_total, agent.who.ranks});
   }
   actions.push_back(std::move(commit));
 }

@@ -1,9 +1,8 @@
 // Quiesce and level: collective clocks run up to common targets.
-#include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
-
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/checkpoint_fsm/checkpoint_fsm.hpp"
 #include "format/wire/rank_runs.hpp"
 
 namespace ckpt::coordinator {
@@ -57,8 +56,7 @@ void CheckpointFsm::send_targets(std::uint32_t index, Actions& actions) {
   wire::Targets targets{generation_, version_, {}};
   targets.clocks.reserve(agent.changed.size());
   std::sort(agent.changed.begin(), agent.changed.end());
-  agent.changed.erase(std::unique(agent.changed.begin(), agent.changed.end()),
-                      agent.changed.end());
+  agent.changed.erase(std::unique(agent.changed.begin(), agent.changed.end()), agent.changed.end());
   for (const std::uint64_t gid : agent.changed) targets.clocks.push_back(targets_.at(gid).clock);
   agent.changed.clear();
   actions.push_back(Send{agent.who.agent, std::move(targets)});

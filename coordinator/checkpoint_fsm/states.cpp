@@ -55,8 +55,7 @@ std::string CheckpointFsm::awaited_text() const {
       if (!here) add("agent on " + agent.who.node, 1);
     } else if (!agent.done && !agent.hold_up) {
       const bool one = agent.who.ranks.size() == 1;
-      add((one ? "rank " : "ranks ") + wire::rank_list(agent.who.ranks) + " on " +
-              agent.who.node,
+      add((one ? "rank " : "ranks ") + wire::rank_list(agent.who.ranks) + " on " + agent.who.node,
           agent.who.ranks.size());
     } else if (!agent.done) {
       for (const wire::RankActivity& activity : agent.hold_up->ranks) {

@@ -40,9 +40,9 @@ class CheckpointCost {
 };
 
 struct FailureHistory {
-  double given_mtbf_s = 0;      // --mtbf; 0: not given
-  double observed_s = 0;        // this job ran so long, all its starts together
-  std::uint64_t failures = 0;   // and failed so often
+  double given_mtbf_s = 0;     // --mtbf; 0: not given
+  double observed_s = 0;       // this job ran so long, all its starts together
+  std::uint64_t failures = 0;  // and failed so often
 };
 
 struct IntervalPlan {

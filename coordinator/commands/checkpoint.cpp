@@ -108,9 +108,9 @@ int checkpoint(Context& context, const CheckpointOptions& options) {
 
 void add_checkpoint(CLI::App& app, Context& context) {
   auto options = std::make_shared<CheckpointOptions>();
-  CLI::App* command = add_command(app, context, "checkpoint",
-                                  "take a checkpoint now; returns when it is committed",
-                                  [&context, options] { return checkpoint(context, *options); });
+  CLI::App* command =
+      add_command(app, context, "checkpoint", "take a checkpoint now; returns when it is committed",
+                  [&context, options] { return checkpoint(context, *options); });
   options->job.add_to(*command);
   add_duration(*command, "--wait", options->wait_ms,
                "wait so long for ranks that are not there yet [10s]");

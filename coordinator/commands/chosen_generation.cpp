@@ -19,8 +19,7 @@ tl::expected<ChosenGeneration, int> choose_named(Context& context,
   // The generation itself is not waited for: the user may have mistaken the number.
   if (const auto there = context.files.open(path, O_RDONLY); !there) {
     const bool missing = there.error().code == ENOENT;
-    return tl::unexpected(
-        complain(missing ? Exit::no_generation : Exit::bad_image, there.error()));
+    return tl::unexpected(complain(missing ? Exit::no_generation : Exit::bad_image, there.error()));
   }
   auto reader = image::GenerationReader::open(path, patient);
   if (!reader) return tl::unexpected(complain(Exit::bad_image, reader.error()));

@@ -74,12 +74,18 @@ Result<std::uint64_t> parse_duration(const std::string& text) {
     while (unit < text.size() && (text[unit] < '0' || text[unit] > '9')) ++unit;
     const std::string name = text.substr(at, unit - at);
     at = unit;
-    if (name == "ms") total += number;
-    else if (name.empty() || name == "s") total += number * 1000;
-    else if (name == "m" || name == "min") total += number * 60'000;
-    else if (name == "h") total += number * 3'600'000;
-    else if (name == "d") total += number * 86'400'000;
-    else return bad();
+    if (name == "ms")
+      total += number;
+    else if (name.empty() || name == "s")
+      total += number * 1000;
+    else if (name == "m" || name == "min")
+      total += number * 60'000;
+    else if (name == "h")
+      total += number * 3'600'000;
+    else if (name == "d")
+      total += number * 86'400'000;
+    else
+      return bad();
   }
   // Ten years: more would not fit into the clocks that it is added to.
   constexpr std::uint64_t kMost = 3650ull * 86'400'000;

@@ -22,8 +22,15 @@ struct ExportOptions {
 
 Exit exit_of(const Error& error) {
   switch (error.code) {
-    case EEXIST: case ENOSPC: case EACCES: case EROFS: case ENOENT: case ENOTDIR: case EDQUOT:
-    case EPERM: case EISDIR: return Exit::cannot_write;
+    case EEXIST:
+    case ENOSPC:
+    case EACCES:
+    case EROFS:
+    case ENOENT:
+    case ENOTDIR:
+    case EDQUOT:
+    case EPERM:
+    case EISDIR: return Exit::cannot_write;
     default: return Exit::bad_image;
   }
 }
@@ -31,8 +38,8 @@ Exit exit_of(const Error& error) {
 int run_export(Context& context, const ExportOptions& options) {
   const auto directory = options.job.open(context);
   if (!directory) return directory.error();
-  const auto chosen = choose_generation(context, *directory, options.generation,
-                                        image::VerifyDepth::metadata);
+  const auto chosen =
+      choose_generation(context, *directory, options.generation, image::VerifyDepth::metadata);
   if (!chosen) return chosen.error();
   auto reader = image::GenerationReader::open(chosen->path, context.files);
   if (!reader) return complain(Exit::bad_image, reader.error());
@@ -67,9 +74,9 @@ int run_export(Context& context, const ExportOptions& options) {
 
 void add_export(CLI::App& app, Context& context) {
   auto options = std::make_shared<ExportOptions>();
-  CLI::App* command = add_command(
-      app, context, "export", "write a generation as one file of its own: export JOB FILE",
-      [&context, options] { return run_export(context, *options); });
+  CLI::App* command = add_command(app, context, "export",
+                                  "write a generation as one file of its own: export JOB FILE",
+                                  [&context, options] { return run_export(context, *options); });
   options->job.add_to(*command);
   command->add_option("file", options->file, "the file to make; it must not exist")
       ->required()

@@ -31,10 +31,11 @@ void JobOptionArguments::add_to(CLI::App& command) {
                          "time without progress [10m]");
   silence = add_duration(command, "--silence", silence_ms,
                          "an agent that was not heard for so long is lost [20s]");
-  restarts = command.add_option("--max-restarts", max_restarts,
-                                "restart a job that failed so often [0]")
-                 ->type_name("N");
-  command.add_option("--spare-hosts", spares, "HOST[:SLOTS],...: take the places of nodes that failed")
+  restarts =
+      command.add_option("--max-restarts", max_restarts, "restart a job that failed so often [0]")
+          ->type_name("N");
+  command
+      .add_option("--spare-hosts", spares, "HOST[:SLOTS],...: take the places of nodes that failed")
       ->type_name("HOSTS");
   command
       .add_option("--on-unsupported", on_unsupported,
@@ -84,8 +85,10 @@ std::vector<std::string> JobOptionArguments::words() const {
   const auto add_time = [&add](const CLI::Option* option, const char* name, std::uint64_t ms) {
     if (option->count() > 0) add(name, std::to_string(ms) + "ms");
   };
-  if (every_auto) add("--every", "auto");
-  else add_time(every, "--every", every_ms);
+  if (every_auto)
+    add("--every", "auto");
+  else
+    add_time(every, "--every", every_ms);
   add_time(mtbf, "--mtbf", mtbf_ms);
   add_time(timeout, "--timeout", timeout_ms);
   add_time(silence, "--silence", silence_ms);

@@ -34,8 +34,7 @@ int list_jobs(Context& context, const ListOptions& options) {
   for (const std::string& name : names ? *names : std::vector<std::string>()) {
     const auto directory = JobDirectory::open(context.files, base + "/" + name);
     if (!directory) continue;  // something else lies there
-    const auto generations =
-        image::GenerationDirectory(context.files, directory->path()).list();
+    const auto generations = image::GenerationDirectory(context.files, directory->path()).list();
     const std::uint64_t newest =
         generations && !generations->empty() ? generations->back().number : 0;
     const bool running = directory->is_locked(JobDirectory::LockKind::run);
@@ -93,8 +92,9 @@ int list(Context& context, const ListOptions& options) {
 
 void add_list(CLI::App& app, Context& context) {
   auto options = std::make_shared<ListOptions>();
-  CLI::App* command = add_command(app, context, "list", "the generations of a job; without one, the jobs",
-                                  [&context, options] { return list(context, *options); });
+  CLI::App* command =
+      add_command(app, context, "list", "the generations of a job; without one, the jobs",
+                  [&context, options] { return list(context, *options); });
   command->add_option("job", options->job.job, "name or directory of the job")->type_name("");
   options->job.add_base_to(*command);
   command->add_flag("--json", options->as_json, "print JSON");

@@ -34,8 +34,7 @@ int prune(Context& context, const PruneOptions& options) {
     if (!job) return complain(Exit::failed, job.error());
     keep = job->options.keep;
   }
-  const auto removed =
-      image::GenerationDirectory(context.files, directory->path()).prune(keep);
+  const auto removed = image::GenerationDirectory(context.files, directory->path()).prune(keep);
   if (!removed) return complain(Exit::failed, removed.error());
   if (options.as_json) {
     std::printf("%s\n", json{{"removed", *removed}}.dump().c_str());

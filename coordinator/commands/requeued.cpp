@@ -18,8 +18,7 @@ constexpr milliseconds kLease{180'000}, kLookAgain{500};
 
 }  // namespace
 
-Result<std::vector<std::uint64_t>> own_generations(Context& context,
-                                                   const JobDirectory& directory,
+Result<std::vector<std::uint64_t>> own_generations(Context& context, const JobDirectory& directory,
                                                    const std::optional<SlurmJob>& slurm) {
   std::vector<std::uint64_t> own;
   if (!slurm || slurm->restarts == 0) return own;
@@ -51,8 +50,7 @@ tl::expected<JobLock, int> lock_for_run(const JobDirectory& directory,
     if (lock) return std::move(*lock);
     const bool held = lock.error().code == EWOULDBLOCK;
     if (!held || Clock::now() >= until) {
-      return tl::unexpected(
-          complain(held ? Exit::running : Exit::cannot_write, lock.error()));
+      return tl::unexpected(complain(held ? Exit::running : Exit::cannot_write, lock.error()));
     }
     std::this_thread::sleep_for(kLookAgain);  // nothing tells when a lease ends
   }

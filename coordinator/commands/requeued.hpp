@@ -19,8 +19,7 @@ namespace ckpt::coordinator {
 
 // Of the earlier runs of this script in this Slurm job, ascending, damaged ones too:
 // who finds only those must say so, and not begin anew. Empty outside of a requeued job.
-Result<std::vector<std::uint64_t>> own_generations(Context& context,
-                                                   const JobDirectory& directory,
+Result<std::vector<std::uint64_t>> own_generations(Context& context, const JobDirectory& directory,
                                                    const std::optional<SlurmJob>& slurm);
 
 tl::expected<JobLock, int> lock_for_run(const JobDirectory& directory,

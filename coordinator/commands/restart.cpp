@@ -1,4 +1,6 @@
 // ckpt-coord restart: a job again, from a generation, in the foreground.
+#include "coordinator/commands/restart.hpp"
+
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -9,10 +11,9 @@
 
 #include "coordinator/commands/chosen_generation.hpp"
 #include "coordinator/commands/command.hpp"
-#include "coordinator/commands/restart.hpp"
+#include "coordinator/commands/requeued.hpp"
 #include "coordinator/commands/supervised_job.hpp"
 #include "coordinator/control_client/control_client.hpp"
-#include "coordinator/commands/requeued.hpp"
 #include "coordinator/job_directory/incarnation_file.hpp"
 #include "coordinator/time_limit/limit_guard.hpp"
 #include "format/image/generation_directory.hpp"
@@ -139,9 +140,9 @@ int restart(Context& context, RestartOptions options) {
     from = *chosen;
   }
   if (!lineage.holds(from.number)) {
-    return complain(Exit::bad_image, "restart " + directory->name() + ": generation " +
-                                         std::to_string(from.number) +
-                                         " is of an earlier run, and those of this one are damaged");
+    return complain(Exit::bad_image,
+                    "restart " + directory->name() + ": generation " + std::to_string(from.number) +
+                        " is of an earlier run, and those of this one are damaged");
   }
   std::optional<std::vector<std::string>> given;
   if (context.has_tail) given = context.tail;
@@ -170,8 +171,9 @@ void add_restart(CLI::App& app, Context& context) {
       command->add_option("--generation", options->generation, "which one [the newest good one]")
           ->type_name("N")
           ->check(CLI::PositiveNumber);
-  command->add_option("--image", options->image,
-                      "start from this file (see export); the job's directory is made if missing")
+  command
+      ->add_option("--image", options->image,
+                   "start from this file (see export); the job's directory is made if missing")
       ->type_name("FILE")
       ->excludes(generation);
   command->add_flag("--accept-changed-files", options->accept_changed_files,

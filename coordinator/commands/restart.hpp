@@ -14,11 +14,11 @@ namespace ckpt::coordinator {
 struct RestartOptions {
   JobArgument job;
   JobOptionArguments options;
-  std::uint64_t generation = 0;        // 0: the newest good one
-  std::string image;                   // a file to start from, not one of the directory's
+  std::uint64_t generation = 0;  // 0: the newest good one
+  std::string image;             // a file to start from, not one of the directory's
   bool accept_changed_files = false;
-  bool here = false;                   // never through sbatch
-  std::vector<std::string> sbatch;     // further options for it
+  bool here = false;                // never through sbatch
+  std::vector<std::string> sbatch;  // further options for it
 };
 
 // To the job's end, in the foreground: its status, or an Exit.

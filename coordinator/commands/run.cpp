@@ -67,8 +67,9 @@ int start(Context& context, const RunOptions& options, bool& started) {
   const bool named = options.name->count() > 0;
   if (!named && slurm) where.job = slurm->name;
   if (!named && !slurm) {
-    return complain(Exit::usage, "run: give the job a name with --job (in a Slurm job its id is "
-                                 "the default)");
+    return complain(Exit::usage,
+                    "run: give the job a name with --job (in a Slurm job its id is "
+                    "the default)");
   }
   const auto path = where.path();
   if (!path) return complain(Exit::usage, path.error());
@@ -104,7 +105,7 @@ int start(Context& context, const RunOptions& options, bool& started) {
   auto incarnation = raise_incarnation(context.files, *directory);
   if (!incarnation) return complain(Exit::cannot_write, incarnation.error());
   Supervised how{*directory, *layout, {tell_of_earlier_generations(context, *directory), 0, false},
-                 false, {}, &guard};
+                 false,      {},      &guard};
   how.plan = [&](std::uint64_t generation) {
     return plan_from_generation(context, *directory, *layout, generation, std::nullopt, "");
   };
@@ -116,8 +117,9 @@ int start(Context& context, const RunOptions& options, bool& started) {
 
 int run(Context& context, const RunOptions& options) {
   if (context.tail.empty()) {
-    return complain(Exit::usage, "run: give the command behind --, as in "
-                                 "`ckpt-coord run --job sim42 -- mpirun -n 4 ./app`");
+    return complain(Exit::usage,
+                    "run: give the command behind --, as in "
+                    "`ckpt-coord run --job sim42 -- mpirun -n 4 ./app`");
   }
   bool started = false;
   const int status = start(context, options, started);
@@ -129,9 +131,9 @@ int run(Context& context, const RunOptions& options) {
 
 void add_run(CLI::App& app, Context& context) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App* command =
-      add_command(app, context, "run", "start a job that can be checkpointed: run --job NAME -- mpirun ...",
-                  [&context, options] { return run(context, *options); });
+  CLI::App* command = add_command(
+      app, context, "run", "start a job that can be checkpointed: run --job NAME -- mpirun ...",
+      [&context, options] { return run(context, *options); });
   options->name =
       command
           ->add_option("--job", options->job.job, "its name, or a directory [the Slurm job's id]")

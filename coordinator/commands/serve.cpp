@@ -61,8 +61,11 @@ int serve(Context& context, const ServeOptions& options) {
   }
   auto job = directory->read_job();
   if (!job) return give_up(Exit::failed, job.error());
-  auto log = EventLog::open({directory->log_path(), options.parent_pid == 0,
-                             options.verbose ? LogLevel::debug : LogLevel::info, {}, true});
+  auto log = EventLog::open({directory->log_path(),
+                             options.parent_pid == 0,
+                             options.verbose ? LogLevel::debug : LogLevel::info,
+                             {},
+                             true});
   if (!log) return give_up(Exit::cannot_write, log.error());
   if (!options.listen.empty()) job->options.listen = options.listen;
   Server server(*directory, std::move(*job), context.files, *log,

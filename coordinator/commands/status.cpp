@@ -57,8 +57,7 @@ void print(const json& status) {
                 status.at("world_size").get<int>());
     std::printf("state        %s", status.at("state").get<std::string>().c_str());
     if (status.contains("waits_for")) {
-      std::printf(" (generation %llu, %s)",
-                  status.at("generation").get<unsigned long long>(),
+      std::printf(" (generation %llu, %s)", status.at("generation").get<unsigned long long>(),
                   status.at("waits_for").get<std::string>().c_str());
     }
     std::printf("\n");
@@ -77,7 +76,8 @@ void print(const json& status) {
       std::printf("agent        %s, pid %d", agent.at("node").get<std::string>().c_str(),
                   agent.at("pid").get<int>());
       if (agent.at("suspected").get<bool>()) {
-        std::printf(", not heard for %s", seconds_in_words(agent.at("silent_s").get<double>()).c_str());
+        std::printf(", not heard for %s",
+                    seconds_in_words(agent.at("silent_s").get<double>()).c_str());
       }
       std::printf("\n");
     }
@@ -119,8 +119,7 @@ int status(Context& context, const StatusOptions& options) {
              {"world_size", job->world_size}};
   }
   // `run` holds its lock as long as the job runs, whatever becomes of the coordinator.
-  const bool running =
-      served || directory->is_locked(JobDirectory::LockKind::run);
+  const bool running = served || directory->is_locked(JobDirectory::LockKind::run);
   value["running"] = running;
   value["coordinator"] = served;
   add_newest(context, *directory, value);

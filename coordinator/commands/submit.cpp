@@ -20,7 +20,8 @@ std::string script(const Context& context, const RestartOptions& options,
   }
   if (!options.image.empty()) {
     std::error_code error;  // opened before: it is there
-    words.insert(words.end(), {"--image", std::filesystem::absolute(options.image, error).string()});
+    words.insert(words.end(),
+                 {"--image", std::filesystem::absolute(options.image, error).string()});
   }
   if (options.accept_changed_files) words.emplace_back("--accept-changed-files");
   const std::vector<std::string> more = options.options.words();
@@ -48,14 +49,13 @@ std::optional<int> submit_elsewhere(Context& context, const RestartOptions& opti
   const auto layout = find_layout();
   if (!layout) return complain(Exit::cannot_start, layout.error());
   std::vector<std::string> line = {"sbatch"};
-  const std::vector<std::string> resources =
-      sbatch_options(job->environment, job->cwd);
+  const std::vector<std::string> resources = sbatch_options(job->environment, job->cwd);
   line.insert(line.end(), resources.begin(), resources.end());
   line.insert(line.end(), options.sbatch.begin(), options.sbatch.end());
   const auto said = output_of(line, kPatience, script(context, options, directory, *layout));
   if (!said) {
-    return complain(Exit::cannot_start, said.error().message() +
-                                            " (restart --here would start it on this node)");
+    return complain(Exit::cannot_start,
+                    said.error().message() + " (restart --here would start it on this node)");
   }
   std::printf("%s\n", said->c_str());
   return static_cast<int>(Exit::ok);

@@ -21,7 +21,9 @@ tl::expected<std::vector<std::string>, int> launch_command(
     const std::optional<std::vector<std::string>>& given) {
   if (!given || given->empty()) return record.command;
   std::vector<std::string> options = *given;
-  const auto starts_ranks = [](const std::string& name) { return is_mpirun(name) || is_srun(name); };
+  const auto starts_ranks = [](const std::string& name) {
+    return is_mpirun(name) || is_srun(name);
+  };
   std::string program = !record.command.empty() && starts_ranks(record.command.front())
                             ? record.command.front()
                             : "mpirun";
@@ -84,8 +86,11 @@ class Supervision {
     if (Status written = how_.directory.write_job(start_.job); !written) {
       return tl::unexpected(complain(Exit::cannot_write, written.error()));
     }
-    Start start{start_.job, start_.command, {start_.image, how_.accept_changed_files},
-                incarnation_, slurm_.has_value() || start_.job.options.max_restarts > 0};
+    Start start{start_.job,
+                start_.command,
+                {start_.image, how_.accept_changed_files},
+                incarnation_,
+                slurm_.has_value() || start_.job.options.max_restarts > 0};
     if (!start_.image.empty()) {
       start.job.environment = restart_environment(start_.job.environment, own_environment());
       // The step of the start before may seem to hold its nodes for ever: one of a
@@ -131,8 +136,11 @@ class Supervision {
   }
 
   void avoid_failed_nodes(Start& start) {
-    HostRequest request{start.command, start.job.environment, fsm_.lost_nodes(),
-                        start.job.options.spare_hosts, how_.directory.file(kHostFile),
+    HostRequest request{start.command,
+                        start.job.environment,
+                        fsm_.lost_nodes(),
+                        start.job.options.spare_hosts,
+                        how_.directory.file(kHostFile),
                         start.job.world_size};
     const auto plan = avoid_hosts(request, [&](const std::string& path) {
       const bool absolute = !path.empty() && path.front() == '/';
@@ -152,8 +160,8 @@ class Supervision {
   std::optional<int> go_on(const SupervisionActions& actions) {
     for (const SupervisionAction& action : actions) {
       if (const auto* mark = std::get_if<MarkGeneration>(&action)) {
-        tell("generation " + std::to_string(mark->generation) + " is tried no more: " +
-             mark->cause);
+        tell("generation " + std::to_string(mark->generation) +
+             " is tried no more: " + mark->cause);
         const Status marked = generations_.mark_failed(mark->generation, mark->cause);
         if (!marked) tell(marked.error().message());
       } else if (const auto* finish = std::get_if<Finish>(&action)) {
@@ -205,10 +213,10 @@ class Supervision {
     plan->job.ran_s = start_.job.ran_s;
     plan->job.failures = start_.job.failures;
     start_ = std::move(*plan);
-    std::string what = restart.reason + "; going on from " +
-                       (restart.generation == 0
-                            ? start_.image
-                            : "generation " + std::to_string(restart.generation));
+    std::string what =
+        restart.reason + "; going on from " +
+        (restart.generation == 0 ? start_.image
+                                 : "generation " + std::to_string(restart.generation));
     if (restart.number > 0) {
       what += " (restart " + std::to_string(restart.number) + " of " +
               std::to_string(start_.job.options.max_restarts) + ")";
@@ -233,35 +241,35 @@ class Supervision {
 }  // namespace
 
 tl::expected<StartPlan, int> plan_from_generation(
-    Context& context, const JobDirectory& directory, const Layout& layout,
-    std::uint64_t generation, const std::optional<std::vector<std::string>>& options,
-    const std::string& file) {
+    Context& context, const JobDirectory& directory, const Layout& layout, std::uint64_t generation,
+    const std::optional<std::vector<std::string>>& options, const std::string& file) {
   StartPlan start;
   start.generation = generation;
-  start.image = !file.empty() ? file
-                              : image::GenerationDirectory(context.files, directory.path())
-                                    .path_of(generation);
+  start.image =
+      !file.empty()
+          ? file
+          : image::GenerationDirectory(context.files, directory.path()).path_of(generation);
   const auto reader = image::GenerationReader::open(start.image, context.files);
   if (!reader) return tl::unexpected(complain(Exit::bad_image, reader.error()));
   const image::JobRecord& record = reader->job();
   auto command = launch_command(record, layout, options);
   if (!command) return tl::unexpected(command.error());
   if (command->empty()) {
-    return tl::unexpected(complain(
-        Exit::bad_image, start.image + ": it names no command; give mpirun's options"));
+    return tl::unexpected(
+        complain(Exit::bad_image, start.image + ": it names no command; give mpirun's options"));
   }
   auto job = directory.read_job();
   if (!job) return tl::unexpected(complain(Exit::failed, job.error()));
   if (file.empty() && record.job != job->name) {
-    return tl::unexpected(complain(Exit::bad_image, "restart " + job->name + ": " + start.image +
-                                                        " is a generation of the job " +
-                                                        record.job));
+    return tl::unexpected(complain(
+        Exit::bad_image,
+        "restart " + job->name + ": " + start.image + " is a generation of the job " + record.job));
   }
   if (job->world_size != 0 && record.world_size != job->world_size) {
-    return tl::unexpected(complain(
-        Exit::wrong_size, "restart " + job->name + ": " + start.image + " has " +
-                              std::to_string(record.world_size) + " ranks, and the job " +
-                              std::to_string(job->world_size)));
+    return tl::unexpected(
+        complain(Exit::wrong_size, "restart " + job->name + ": " + start.image + " has " +
+                                       std::to_string(record.world_size) + " ranks, and the job " +
+                                       std::to_string(job->world_size)));
   }
   job->command = record.command;
   job->environment = record.environment;

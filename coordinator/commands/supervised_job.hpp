@@ -42,8 +42,7 @@ int run_supervised(Context& context, const Supervised& how, StartPlan first,
 // `file`, where `generation` is 0: not one of the directory's, and perhaps of a job of
 // another name.
 tl::expected<StartPlan, int> plan_from_generation(
-    Context& context, const JobDirectory& directory, const Layout& layout,
-    std::uint64_t generation, const std::optional<std::vector<std::string>>& options,
-    const std::string& file);
+    Context& context, const JobDirectory& directory, const Layout& layout, std::uint64_t generation,
+    const std::optional<std::vector<std::string>>& options, const std::string& file);
 
 }  // namespace ckpt::coordinator

@@ -74,7 +74,9 @@ int verify(Context& context, const VerifyOptions& options) {
     const Verdict verdict = verify_file(context, path, options.quick);
     const bool good = verdict.problem.empty();
     if (!good) code = verdict.missing ? Exit::no_generation : Exit::bad_image;
-    all.push_back({{"path", path}, {"good", good}, {"problem", verdict.problem},
+    all.push_back({{"path", path},
+                   {"good", good},
+                   {"problem", verdict.problem},
                    {"payload_bytes", verdict.bytes}});
     if (options.as_json) continue;
     if (good) {
@@ -95,9 +97,9 @@ int verify(Context& context, const VerifyOptions& options) {
 
 void add_verify(CLI::App& app, Context& context) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App* command =
-      add_command(app, context, "verify", "read a job's generations, or one file, and check every checksum",
-                  [&context, options] { return verify(context, *options); });
+  CLI::App* command = add_command(app, context, "verify",
+                                  "read a job's generations, or one file, and check every checksum",
+                                  [&context, options] { return verify(context, *options); });
   options->job.add_to(*command, "name or directory of the job, or a generation file");
   command->add_option("--generation", options->generation, "this one alone [all]")
       ->type_name("N")

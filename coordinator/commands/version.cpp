@@ -12,16 +12,15 @@ namespace ckpt::coordinator {
 
 void add_version(CLI::App& app, Context& context) {
   auto as_json = std::make_shared<bool>(false);
-  CLI::App* command =
-      add_command(app, context, "version", "print the version", [as_json] {
-        if (*as_json) {
-          const nlohmann::json value = {{"version", kVersion}, {"protocol", wire::kProtocolVersion}};
-          std::printf("%s\n", value.dump().c_str());
-        } else {
-          std::printf("ckpt-coord %s\n", kVersion);
-        }
-        return 0;
-      });
+  CLI::App* command = add_command(app, context, "version", "print the version", [as_json] {
+    if (*as_json) {
+      const nlohmann::json value = {{"version", kVersion}, {"protocol", wire::kProtocolVersion}};
+      std::printf("%s\n", value.dump().c_str());
+    } else {
+      std::printf("ckpt-coord %s\n", kVersion);
+    }
+    return 0;
+  });
   command->add_flag("--json", *as_json, "print JSON");
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "format/posix/host_name.hpp"
 #include "format/tls/stream.hpp"
 
 namespace ckpt::coordinator {
@@ -83,7 +84,7 @@ Status ControlClient::Line::connect(const CoordinatorAddress& address, const Dea
     ended = error;
   };
   std::vector<tcp::endpoint> literals;
-  for (const std::string& place : wire::places_to_try(address, wire::host_name())) {
+  for (const std::string& place : wire::places_to_try(address, host_name())) {
     error_code no_literal;
     const auto literal = asio::ip::make_address(place, no_literal);
     if (!no_literal) literals.emplace_back(literal, address.port);
@@ -98,11 +99,12 @@ Status ControlClient::Line::connect(const CoordinatorAddress& address, const Dea
                            });
   }
   if (!wait(busy, deadline)) return refused("connect to", "timeout", ETIMEDOUT);
-  const bool elsewhere = wire::is_local_only(address) && !address.node.empty() &&
-                         address.node != wire::host_name();
+  const bool elsewhere =
+      wire::is_local_only(address) && !address.node.empty() && address.node != host_name();
   if (ended && elsewhere) {
-    return refused("connect to", ended.message() + " (it listens on " + address.node +
-                                     " alone: ask there, or start the job with --listen all)",
+    return refused("connect to",
+                   ended.message() + " (it listens on " + address.node +
+                       " alone: ask there, or start the job with --listen all)",
                    ended.value());
   }
   if (ended) return refused("connect to", ended.message(), ended.value());

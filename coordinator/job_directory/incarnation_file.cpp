@@ -6,18 +6,13 @@
 #include <functional>
 #include <thread>
 
-#include "format/tls/job_key.hpp"
 #include "format/posix/durable_file.hpp"
+#include "format/posix/host_name.hpp"
 #include "format/posix/try.hpp"
+#include "format/tls/job_key.hpp"
 
 namespace ckpt::coordinator {
 namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
 
 // Held for a moment by whoever raises. One that died lets go of it.
 Result<JobLock> take_turn(const JobDirectory& directory) {
@@ -30,15 +25,16 @@ Result<JobLock> take_turn(const JobDirectory& directory) {
   }
 }
 
-Result<Incarnation> raise(FileSystem& files, const JobDirectory& directory,
-                          const Incarnation* mine, const std::function<void(Incarnation&)>& change) {
+Result<Incarnation> raise(FileSystem& files, const JobDirectory& directory, const Incarnation* mine,
+                          const std::function<void(Incarnation&)>& change) {
   const auto turn = CKPT_TRY(take_turn(directory));
   auto now = read_incarnation(directory.path());
   if (!now && now.error().code != ENOENT) return Failure(now.error());
   if (mine != nullptr && now && (now->job != mine->job || now->number != mine->number)) {
     return fail("go on with the job in", directory.path(),
                 "it was started anew as incarnation " + std::to_string(now->number) + " by pid " +
-                    std::to_string(now->pid) + " on " + now->host, kSuperseded);
+                    std::to_string(now->pid) + " on " + now->host,
+                kSuperseded);
   }
   Incarnation next;
   if (now) {
@@ -74,7 +70,8 @@ Status still_in_office(const JobDirectory& directory, const Incarnation& mine) {
               "incarnation " + std::to_string(now.number) + ", coordinator " +
                   std::to_string(now.term) + " on " + now.host +
                   " has the job; this one was incarnation " + std::to_string(mine.number) +
-                  ", coordinator " + std::to_string(mine.term), kSuperseded);
+                  ", coordinator " + std::to_string(mine.term),
+              kSuperseded);
 }
 
 }  // namespace ckpt::coordinator

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "format/posix/durable_file.hpp"
+#include "format/posix/host_name.hpp"
 #include "format/posix/private_directory.hpp"
 
 namespace ckpt::coordinator {
@@ -77,8 +78,7 @@ Result<std::string> resolve_job_path(std::string_view job, const std::string& ba
   }
   constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+@";
-  const bool good = !job.empty() && job.size() <= 128 && job.front() != '.' &&
-                    job.front() != '-' &&
+  const bool good = !job.empty() && job.size() <= 128 && job.front() != '.' && job.front() != '-' &&
                     job.find_first_not_of(kAllowed) == std::string_view::npos;
   if (!good) {
     return fail("job name", "'" + std::string(job) + "'",
@@ -172,16 +172,12 @@ std::string job_text(const JobDescription& job) {
   value["slurm_job"] = job.slurm_job;
   value["ran_s"] = job.ran_s;
   value["failures"] = job.failures;
-  value["options"] = {{"every_seconds", job.options.every_seconds},
-                      {"keep", job.options.keep},
-                      {"timeout_ms", job.options.timeout_ms},
-                      {"every_auto", job.options.every_auto},
-                      {"mtbf_seconds", job.options.mtbf_seconds},
-                      {"silence_ms", job.options.silence_ms},
-                      {"max_restarts", job.options.max_restarts},
-                      {"spare_hosts", job.options.spare_hosts},
-                      {"on_unsupported", job.options.on_unsupported},
-                      {"listen", job.options.listen}};
+  value["options"] = {
+      {"every_seconds", job.options.every_seconds},   {"keep", job.options.keep},
+      {"timeout_ms", job.options.timeout_ms},         {"every_auto", job.options.every_auto},
+      {"mtbf_seconds", job.options.mtbf_seconds},     {"silence_ms", job.options.silence_ms},
+      {"max_restarts", job.options.max_restarts},     {"spare_hosts", job.options.spare_hosts},
+      {"on_unsupported", job.options.on_unsupported}, {"listen", job.options.listen}};
   return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -209,7 +205,7 @@ Status JobDirectory::write_coordinator(const CoordinatorAddress& address) const 
 
 bool JobDirectory::is_coordinator(std::int32_t pid) const {
   const auto address = read_coordinator();
-  return address && address->pid == pid && address->node == wire::host_name();
+  return address && address->pid == pid && address->node == host_name();
 }
 
 void JobDirectory::remove_coordinator(std::int32_t pid) const {

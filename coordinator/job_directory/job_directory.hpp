@@ -24,16 +24,16 @@
 namespace ckpt::coordinator {
 
 struct JobOptions {
-  std::uint64_t every_seconds = 0;     // 0: only when asked
-  bool every_auto = false;             // from cost and failure rate; every_seconds is then 0
-  std::uint64_t mtbf_seconds = 0;      // given failure rate; 0: what is observed
-  std::uint64_t silence_ms = 20'000;   // an agent not heard for so long is lost
-  std::uint64_t max_restarts = 0;      // of a job that failed, in the same process
+  std::uint64_t every_seconds = 0;       // 0: only when asked
+  bool every_auto = false;               // from cost and failure rate; every_seconds is then 0
+  std::uint64_t mtbf_seconds = 0;        // given failure rate; 0: what is observed
+  std::uint64_t silence_ms = 20'000;     // an agent not heard for so long is lost
+  std::uint64_t max_restarts = 0;        // of a job that failed, in the same process
   std::vector<std::string> spare_hosts;  // "node7" or "node7:4"
-  std::uint64_t keep = 2;              // generations
-  std::uint64_t timeout_ms = 600'000;  // bound on each state of a checkpoint
-  std::string on_unsupported = "stop"; // or "native"
-  std::string listen = "auto";         // or "local", "all": for which nodes the coordinator does
+  std::uint64_t keep = 2;                // generations
+  std::uint64_t timeout_ms = 600'000;    // bound on each state of a checkpoint
+  std::string on_unsupported = "stop";   // or "native"
+  std::string listen = "auto";           // or "local", "all": for which nodes the coordinator does
   bool operator==(const JobOptions&) const = default;
 };
 
@@ -42,12 +42,12 @@ struct JobDescription {
   std::vector<std::string> command;      // what stood behind --
   std::vector<std::string> environment;  // NAME=value
   std::string cwd;
-  std::int32_t world_size = 0;           // 0: no rank was seen yet
+  std::int32_t world_size = 0;  // 0: no rank was seen yet
   JobOptions options;
   std::int64_t started_at_ns = 0;
-  std::uint64_t restarted_from = 0;      // generation, 0: from the beginning
-  std::uint64_t first_generation = 0;    // older ones are of another run; 0: all are of this one
-  std::string slurm_job;                 // in which it was started last; "": in none
+  std::uint64_t restarted_from = 0;    // generation, 0: from the beginning
+  std::uint64_t first_generation = 0;  // older ones are of another run; 0: all are of this one
+  std::string slurm_job;               // in which it was started last; "": in none
   // Of earlier starts that --max-restarts watched: what `--every auto` learns from.
   double ran_s = 0;
   std::uint64_t failures = 0;

@@ -113,8 +113,7 @@ std::string contents_of(const UniqueFd& file) {
 bool wait_for(pid_t pid, std::chrono::milliseconds patience, int& status) {
   const UniqueFd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pollfd readable{ended.get(), POLLIN, 0};
-  const bool in_time =
-      ended && ::poll(&readable, 1, static_cast<int>(patience.count())) > 0;
+  const bool in_time = ended && ::poll(&readable, 1, static_cast<int>(patience.count())) > 0;
   if (!in_time) ::kill(pid, SIGKILL);
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

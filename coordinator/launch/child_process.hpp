@@ -20,16 +20,16 @@
 namespace ckpt::coordinator {
 
 struct Spawn {
-  std::vector<std::string> arguments;    // [0] is looked up in PATH
+  std::vector<std::string> arguments;  // [0] is looked up in PATH
   std::vector<std::string> environment;
-  std::string cwd;                       // empty: as it is
-  bool own_session = false;              // a daemon: no terminal
-  bool own_group = false;                // a process group of its own
-  int terminal = -1;                     // its group becomes the foreground one of it
-  int death_signal = 0;                  // when this process dies
-  std::string output;                    // stdout and stderr are appended there; stdin is null
-  std::vector<int> inherit;              // descriptors that stay open under their numbers
-  sigset_t mask{};                       // of blocked signals, for the program
+  std::string cwd;           // empty: as it is
+  bool own_session = false;  // a daemon: no terminal
+  bool own_group = false;    // a process group of its own
+  int terminal = -1;         // its group becomes the foreground one of it
+  int death_signal = 0;      // when this process dies
+  std::string output;        // stdout and stderr are appended there; stdin is null
+  std::vector<int> inherit;  // descriptors that stay open under their numbers
+  sigset_t mask{};           // of blocked signals, for the program
 };
 
 Result<pid_t> spawn(const Spawn& what);

@@ -10,6 +10,7 @@
 #include "coordinator/launch/foreground_job.hpp"
 #include "coordinator/launch/node_span.hpp"
 #include "coordinator/terminal/words.hpp"
+#include "format/posix/host_name.hpp"
 
 namespace ckpt::coordinator {
 namespace {
@@ -30,8 +31,8 @@ std::string read_readiness(int fd) {
   std::string text;
   const auto until = std::chrono::steady_clock::now() + kReadyTime;
   while (text.find('\n') == std::string::npos) {
-    const auto left = std::chrono::duration_cast<milliseconds>(
-        until - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0) return "not ready in time";
     pollfd readable{fd, POLLIN, 0};
     if (::poll(&readable, 1, static_cast<int>(left.count())) <= 0) continue;
@@ -52,11 +53,17 @@ Status ForegroundJob::start_coordinator(bool wait_until_ready) {
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", "");
   UniqueFd reader(ends[0]), writer(ends[1]);
   Spawn what;
-  what.arguments = {layout_.program, "serve", directory_.path(), "--parent-pid",
-                    std::to_string(::getpid()), "--ready-fd", std::to_string(writer.get()),
-                    "--incarnation", incarnation_variable(start_.incarnation)};
+  what.arguments = {layout_.program,
+                    "serve",
+                    directory_.path(),
+                    "--parent-pid",
+                    std::to_string(::getpid()),
+                    "--ready-fd",
+                    std::to_string(writer.get()),
+                    "--incarnation",
+                    incarnation_variable(start_.incarnation)};
   if (start_.job.options.listen == "auto" &&
-      spans_nodes(start_.command, start_.job.environment, wire::host_name())) {
+      spans_nodes(start_.command, start_.job.environment, host_name())) {
     what.arguments.insert(what.arguments.end(), {"--listen", "all"});
   }
   what.environment = own_environment();
@@ -118,8 +125,7 @@ std::vector<std::string> ForegroundJob::ask_for_gone_nodes() {
   auto client = connect_to_coordinator();
   if (!client || !client->send(wire::NodesRequest{})) return {};
   constexpr int kBeyond_ms = 5'000;
-  const auto answer =
-      client->receive(static_cast<int>(start_.job.options.silence_ms) + kBeyond_ms);
+  const auto answer = client->receive(static_cast<int>(start_.job.options.silence_ms) + kBeyond_ms);
   const auto* nodes = answer ? std::get_if<wire::Nodes>(&*answer) : nullptr;
   return nodes != nullptr ? nodes->gone : std::vector<std::string>();
 }
@@ -130,8 +136,8 @@ void ForegroundJob::end_coordinator() {
   std::optional<milliseconds> patience{5'000};
   if (coordinator_.pid > 0) {
     auto client = connect_to_coordinator();
-    const std::string reason = mpirun_status_ ? "mpirun " + describe_exit(*mpirun_status_)
-                                              : "the job did not start";
+    const std::string reason =
+        mpirun_status_ ? "mpirun " + describe_exit(*mpirun_status_) : "the job did not start";
     const std::uint8_t finish = failed ? 1 : 0;
     if (client && client->send(wire::Halt{reason, finish})) {
       if (failed) patience.reset();  // it bounds each state itself
@@ -158,9 +164,8 @@ bool ForegroundJob::wait_gone(std::optional<milliseconds> bound) {
     on_children();
     if (coordinator_.pid <= 0) return true;
     constexpr milliseconds kNoBound{60'000};
-    const auto left =
-        bound ? std::chrono::duration_cast<milliseconds>(until - Clock::now()).count()
-              : kNoBound.count();
+    const auto left = bound ? std::chrono::duration_cast<milliseconds>(until - Clock::now()).count()
+                            : kNoBound.count();
     if (left <= 0 || impatient_) return false;
     pollfd readable{signals_.get(), POLLIN, 0};
     if (::poll(&readable, 1, static_cast<int>(std::min<std::int64_t>(left, 1000))) <= 0) continue;

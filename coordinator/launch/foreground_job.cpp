@@ -210,8 +210,8 @@ int ForegroundJob::poll_timeout_ms() const {
 
 void ForegroundJob::on_signal(int signal) {
   if (signal == SIGCHLD) return on_children();
-  const bool to_end = signal == SIGINT || signal == SIGTERM || signal == SIGHUP ||
-                      signal == SIGQUIT;
+  const bool to_end =
+      signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
   asked_ = asked_ || to_end;
   if (mpirun_status_ || mpirun_ < 0) {
     if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) impatient_ = true;

@@ -22,12 +22,12 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/control_client/control_client.hpp"
 #include "coordinator/job_directory/job_directory.hpp"
 #include "coordinator/launch/child_process.hpp"
 #include "coordinator/launch/layout.hpp"
 #include "coordinator/launch/mpi_command.hpp"
 #include "coordinator/launch/restart_progress.hpp"
-#include "coordinator/control_client/control_client.hpp"
 #include "coordinator/supervision_fsm/supervision_fsm.hpp"
 #include "coordinator/time_limit/limit_guard.hpp"
 #include "format/incarnation/incarnation.hpp"
@@ -50,11 +50,11 @@ struct Start {
 };
 
 struct StartEnd {
-  int wait_status = 0;       // of mpirun
-  bool asked = false;        // a signal to end it came through this process
-  bool all_present = false;  // all ranks were there at some time
-  double ran_s = 0;          // since then
-  double lasted_s = 0;       // since mpirun was started
+  int wait_status = 0;                  // of mpirun
+  bool asked = false;                   // a signal to end it came through this process
+  bool all_present = false;             // all ranks were there at some time
+  double ran_s = 0;                     // since then
+  double lasted_s = 0;                  // since mpirun was started
   std::vector<std::string> gone_nodes;  // of a job that failed, where asked for
 };
 
@@ -76,7 +76,7 @@ class ForegroundJob {
   struct Daemon {
     pid_t pid = -1, last_pid = -1;
     Clock::time_point started{};
-    std::chrono::milliseconds pause{200};           // before it is started again
+    std::chrono::milliseconds pause{200};  // before it is started again
     std::optional<Clock::time_point> start_at;
     UniqueFd readiness;  // read end of what it says "ready" into
   };
@@ -118,9 +118,9 @@ class ForegroundJob {
   std::optional<RestartProgress> restart_progress_;
   Clock::time_point next_look_{};
   const LimitGuard* guard_ = nullptr;
-  bool term_held_ = false;  // the guard was warned; its end lets the signal go on
-  bool impatient_ = false;  // a signal to end came after mpirun had ended
-  bool asked_ = false;      // one came before
+  bool term_held_ = false;        // the guard was warned; its end lets the signal go on
+  bool impatient_ = false;        // a signal to end came after mpirun had ended
+  bool asked_ = false;            // one came before
   std::string coordinator_said_;  // of its pipe, up to a whole line
   Clock::time_point mpirun_started_{};
   std::optional<Clock::time_point> present_since_, end_deadline_;

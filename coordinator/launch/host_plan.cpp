@@ -13,8 +13,8 @@ namespace ckpt::coordinator {
 namespace {
 
 constexpr std::array kHostOptions = {"--host", "-host", "-H"};
-constexpr std::array kFileOptions = {"--hostfile",    "-hostfile",         "--machinefile",
-                                     "-machinefile",  "--default-hostfile", "-default-hostfile"};
+constexpr std::array kFileOptions = {"--hostfile",   "-hostfile",          "--machinefile",
+                                     "-machinefile", "--default-hostfile", "-default-hostfile"};
 constexpr std::array kRankFileOptions = {"--rankfile", "-rankfile", "-rf"};
 
 template <std::size_t N>
@@ -128,9 +128,9 @@ std::string slurm_hosts(const HostRequest& request, Spares& spares, Change& chan
   const auto list = variable(request.environment, "SLURM_JOB_NODELIST");
   if (!list) return "";
   const auto names = expand_node_list(*list);
-  auto counts = expand_counts(variable(request.environment, "SLURM_TASKS_PER_NODE")
-                                  .value_or(variable(request.environment,
-                                                     "SLURM_JOB_CPUS_PER_NODE").value_or("")));
+  auto counts = expand_counts(
+      variable(request.environment, "SLURM_TASKS_PER_NODE")
+          .value_or(variable(request.environment, "SLURM_JOB_CPUS_PER_NODE").value_or("")));
   for (const std::string& name : names) spares.in_use(name);
   std::string out;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -206,9 +206,7 @@ std::vector<int> expand_counts(std::string_view list) {
 Result<HostPlan> avoid_hosts(const HostRequest& request,
                              const std::function<Result<std::string>(const std::string&)>& read) {
   HostPlan plan{request.command, "", ""};
-  const auto as_it_is = [&](const std::string& why) {
-    return HostPlan{request.command, "", why};
-  };
+  const auto as_it_is = [&](const std::string& why) { return HostPlan{request.command, "", why}; };
   if (request.failed.empty()) return plan;
   if (request.command.empty() || !is_mpirun(request.command.front())) {
     return as_it_is("the command is not mpirun itself: it is not told to avoid a node");
@@ -240,8 +238,8 @@ Result<HostPlan> avoid_hosts(const HostRequest& request,
   if (change.notes.empty()) return as_it_is("");
   if (change.left == 0) return as_it_is("no node would be left: all are tried again");
   name_ranks(plan.command, request.ranks);
-  const bool told = std::find(plan.command.begin(), plan.command.end(), "--oversubscribe") !=
-                    plan.command.end();
+  const bool told =
+      std::find(plan.command.begin(), plan.command.end(), "--oversubscribe") != plan.command.end();
   if (change.fewer && !told) plan.command.insert(plan.command.begin() + 1, "--oversubscribe");
   for (const std::string& note : change.notes) {
     plan.text += (plan.text.empty() ? "nodes: " : ", ") + note;

@@ -86,7 +86,8 @@ std::vector<std::string> with_x_options(const std::vector<std::string>& command,
     for (const auto& [name, value] : ours) {
       line.emplace_back("-x");
       line.push_back(name + "=" + value);
-      if (name == kPreload && preload && !preload->empty()) line.back().append(":").append(*preload);
+      if (name == kPreload && preload && !preload->empty())
+        line.back().append(":").append(*preload);
     }
   }
   return line;
@@ -196,8 +197,7 @@ void set_variable(std::vector<std::string>& environment, std::string_view name,
 }
 
 Result<LaunchLine> inject(const std::vector<std::string>& command,
-                          const std::vector<std::string>& environment,
-                          const Variables& variables) {
+                          const std::vector<std::string>& environment, const Variables& variables) {
   LaunchLine line{command, environment};
   // What an outer ckpt-coord left would reach the ranks of this node.
   for (const char* name : {"CKPT_RESTART_IMAGE", "CKPT_JOB_DIR", "CKPT_AGENT_SOCKET"}) {
@@ -269,8 +269,8 @@ std::optional<std::int64_t> ranks_asked_for(const std::vector<std::string>& opti
 std::vector<std::string> restart_environment(const std::vector<std::string>& saved,
                                              const std::vector<std::string>& current) {
   constexpr std::array<std::string_view, 17> kOfTheSession = {
-      "PMIX_", "PMI_", "SLURM_", "SLURMD_", "SBATCH_", "SRUN_",    "PBS_",    "LSB_", "SGE_",
-      "XDG_",  "SSH_", "DISPLAY", "TMPDIR", "TERM",    "HOSTNAME", "KRB5CCN", "CKPT_"};
+      "PMIX_", "PMI_", "SLURM_",  "SLURMD_", "SBATCH_", "SRUN_",    "PBS_",    "LSB_", "SGE_",
+      "XDG_",  "SSH_", "DISPLAY", "TMPDIR",  "TERM",    "HOSTNAME", "KRB5CCN", "CKPT_"};
   const auto of_the_session = [&](const std::string& each) {
     return std::any_of(kOfTheSession.begin(), kOfTheSession.end(), [&](std::string_view prefix) {
       return std::string_view(each).substr(0, prefix.size()) == prefix;
@@ -283,7 +283,8 @@ std::vector<std::string> restart_environment(const std::vector<std::string>& sav
     const std::size_t at = each.find('=');
     if (at == std::string::npos) continue;
     const bool openmpi = each.rfind("OMPI_", 0) == 0;
-    if (openmpi || of_the_session(each)) set_variable(merged, each.substr(0, at), each.substr(at + 1));
+    if (openmpi || of_the_session(each))
+      set_variable(merged, each.substr(0, at), each.substr(at + 1));
   }
   return merged;
 }

@@ -55,8 +55,7 @@ void unset_variable(std::vector<std::string>& environment, std::string_view name
 
 // `variables` must have LD_PRELOAD, with the shim's path as value.
 Result<LaunchLine> inject(const std::vector<std::string>& command,
-                          const std::vector<std::string>& environment,
-                          const Variables& variables);
+                          const std::vector<std::string>& environment, const Variables& variables);
 
 // An mpirun line as it is, or, where it has `-x`, with the environment's
 // mca_base_env_list made further `-x` options.

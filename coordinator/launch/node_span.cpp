@@ -37,9 +37,9 @@ bool spans_nodes(const std::vector<std::string>& command,
                  const std::vector<std::string>& environment, const std::string& this_host) {
   constexpr std::array kHosts = {"-H", "-host", "--host"};
   // What a file lists is not read here: it was made because there are others.
-  constexpr std::array kFiles = {"-hostfile",         "--hostfile", "-machinefile",
-                                 "--machinefile",     "-default-hostfile",
-                                 "--default-hostfile", "-rf",       "--rankfile"};
+  constexpr std::array kFiles = {"-hostfile",     "--hostfile",        "-machinefile",
+                                 "--machinefile", "-default-hostfile", "--default-hostfile",
+                                 "-rf",           "--rankfile"};
   for (std::size_t i = 0; i < command.size(); ++i) {
     if (std::find(kFiles.begin(), kFiles.end(), command[i]) != kFiles.end()) return true;
     const bool hosts = std::find(kHosts.begin(), kHosts.end(), command[i]) != kHosts.end();

@@ -1,9 +1,8 @@
 // Carries out what the step functions decided; the commit: commit.cpp.
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
-
-#include <boost/asio/post.hpp>
 
 #include "coordinator/server/guarded.hpp"
 #include "coordinator/server/server.hpp"
@@ -82,9 +81,8 @@ void Server::check_readiness() {
 
 std::optional<std::string> Server::storage_blocked() const {
   // Long enough for any storage that works; short enough to be told of.
-  const auto patience =
-      std::min<std::chrono::milliseconds>(std::chrono::milliseconds(job_.options.timeout_ms),
-                                          std::chrono::seconds(20));
+  const auto patience = std::min<std::chrono::milliseconds>(
+      std::chrono::milliseconds(job_.options.timeout_ms), std::chrono::seconds(20));
   const auto waiting = storage_.waiting(Clock::now());
   if (waiting < patience) return std::nullopt;
   return "the storage of " + directory_.path() + " has not answered for " +
@@ -243,8 +241,7 @@ void Server::arm_deadline(std::uint64_t entry) {
 
 void Server::arm_tick() {
   // Often enough that the reason of a passed deadline is known in time.
-  const std::uint64_t period =
-      std::clamp<std::uint64_t>(job_.options.timeout_ms / 8, 10, 250);
+  const std::uint64_t period = std::clamp<std::uint64_t>(job_.options.timeout_ms / 8, 10, 250);
   tick_.expires_after(std::chrono::milliseconds(period));
   tick_.async_wait([this](const boost::system::error_code& error) {
     if (error || checkpoint_.state() == State::idle) return;
@@ -267,9 +264,8 @@ void Server::perform(const Ended& action) {
   outcome.bytes = action.bytes;
   outcome.duration_ns = ns_between(timing_.begun, now);
   if (timing_.cut != Clock::time_point()) {
-    outcome.downtime_ns = ns_between(timing_.cut, timing_.resumed == Clock::time_point()
-                                                      ? now
-                                                      : timing_.resumed);
+    outcome.downtime_ns =
+        ns_between(timing_.cut, timing_.resumed == Clock::time_point() ? now : timing_.resumed);
   }
   const bool committed = action.verdict == wire::Verdict::committed;
   if (committed) {

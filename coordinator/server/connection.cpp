@@ -82,7 +82,8 @@ void Connection::write() {
 bool Connection::kernel_answers() {
   tcp_info info{};
   socklen_t size = sizeof info;
-  if (closed_ || ::getsockopt(stream_->lowest_layer().native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+  if (closed_ || ::getsockopt(stream_->lowest_layer().native_handle(), IPPROTO_TCP, TCP_INFO, &info,
+                              &size) != 0) {
     return false;
   }
   return info.tcpi_unacked == 0;
@@ -101,17 +102,16 @@ bool Connection::network_failed() const {
 void Connection::close(std::string reason) {
   if (closed_) return;
   closed_ = true;
-  asio::post(stream_->get_executor(),
-             [self = shared_from_this(), reason = std::move(reason)] {
-               boost::system::error_code ignored;  // it is being given up
-               self->stream_->lowest_layer().close(ignored);
-               self->queue_.clear();
-               try {
-                 self->callbacks_.on_closed(self, reason);
-               } catch (const std::exception&) {
-                 // The server's own handlers report; memory ran out while they did.
-               }
-             });
+  asio::post(stream_->get_executor(), [self = shared_from_this(), reason = std::move(reason)] {
+    boost::system::error_code ignored;  // it is being given up
+    self->stream_->lowest_layer().close(ignored);
+    self->queue_.clear();
+    try {
+      self->callbacks_.on_closed(self, reason);
+    } catch (const std::exception&) {
+      // The server's own handlers report; memory ran out while they did.
+    }
+  });
 }
 
 }  // namespace ckpt::coordinator

@@ -2,9 +2,8 @@
 
 #include <sys/resource.h>
 
-#include <boost/asio/ip/v6_only.hpp>
-
 #include <algorithm>
+#include <boost/asio/ip/v6_only.hpp>
 
 #include "coordinator/server/guarded.hpp"
 

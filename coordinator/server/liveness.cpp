@@ -46,11 +46,12 @@ void Server::perform(const AgentRecovered& action) {
 void Server::perform(const AgentSilent& action) {
   const auto it = agents_.find(action.agent);
   if (it == agents_.end()) return;
-  const std::string seconds =
-      std::to_string((job_.options.silence_ms + 999) / 1000) + " s";
+  const std::string seconds = std::to_string((job_.options.silence_ms + 999) / 1000) + " s";
   const std::string reason =
-      action.node_gone ? "node " + action.node + " is lost: neither its agent nor its kernel has "
-                             "answered for " + seconds
+      action.node_gone ? "node " + action.node +
+                             " is lost: neither its agent nor its kernel has "
+                             "answered for " +
+                             seconds
                        : "the agent has not answered for " + seconds + ", though its node does";
   log_.error(action.node_gone ? "node_lost" : "agent_hangs",
              {{"agent", action.agent}, {"node", action.node}, {"cause", reason}});

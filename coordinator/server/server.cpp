@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "coordinator/server/guarded.hpp"
-#include "coordinator/server/own_addresses.hpp"
 
 namespace ckpt::coordinator {
 
@@ -27,12 +26,10 @@ Server::Server(const JobDirectory& directory, JobDescription job, FileSystem& fi
       files_(files),
       log_(log),
       generations_(files, directory.path()),
-      listener_(io_, log, [this](std::unique_ptr<tls::Stream> stream) {
-        greet(std::move(stream));
-      }),
-      wide_listener_(io_, log, [this](std::unique_ptr<tls::Stream> stream) {
-        greet(std::move(stream));
-      }),
+      listener_(io_, log,
+                [this](std::unique_ptr<tls::Stream> stream) { greet(std::move(stream)); }),
+      wide_listener_(io_, log,
+                     [this](std::unique_ptr<tls::Stream> stream) { greet(std::move(stream)); }),
       report_(std::move(report)) {}
 
 Status Server::start(const Incarnation* of) {
@@ -62,7 +59,9 @@ Status Server::start(const Incarnation* of) {
   } catch (const std::exception& problem) {
     return fail("watch", "signals", problem.what());
   }
-  if (Status written = announce(); !written) return written;
+  const auto address = own_address();
+  if (!address) return tl::unexpected(address.error());
+  if (Status written = directory_.write_coordinator(*address); !written) return written;
   log_.info("coordinator_started", {{"job", directory_.name()},
                                     {"pid", ::getpid()},
                                     {"port", wide_ ? wide_listener_.port() : listener_.port()},
@@ -83,52 +82,6 @@ Status Server::start(const Incarnation* of) {
   return {};
 }
 
-// IPv6 takes IPv4 as well, where the node has it.
-Status Server::listen_for_all() {
-  Status open = wide_listener_.open(tcp::endpoint(asio::ip::address_v6::any(), 0), *key_);
-  if (!open) open = wide_listener_.open(tcp::endpoint(asio::ip::address_v4::any(), 0), *key_);
-  wide_ = open.has_value();
-  return open;
-}
-
-Status Server::announce() {
-  CoordinatorAddress address{"127.0.0.1", wide_ ? wide_listener_.port() : listener_.port(),
-                             ::getpid(), key_->text(), wire::host_name(), {"127.0.0.1"}};
-  if (wide_) {
-    auto own = own_addresses();
-    if (!own) return tl::unexpected(own.error());
-    if (!own->empty()) address.addresses = std::move(*own);
-    address.host = address.addresses.front();
-  }
-  return directory_.write_coordinator(address);
-}
-
-// A job whose command did not say that it spans nodes (a script calls mpirun):
-// ranks that are not here, or none at all, have agents that cannot come.
-void Server::arm_widening() {
-  static constexpr auto kLook = std::chrono::seconds(1);
-  static constexpr auto kNobody = std::chrono::seconds(10);
-  widening_.expires_after(kLook);
-  widening_.async_wait([this](const boost::system::error_code& error) {
-    if (error || wide_ || ended_) return;
-    guarded(log_, "widening", [this] {
-      const auto known = static_cast<std::int32_t>(session_.ranks_present());
-      const bool missing = known > 0 && known < session_.world_size();
-      const bool nobody = agents_.empty() && Clock::now() - started_ > kNobody;
-      const bool wanted = (missing && missing_before_) || nobody;
-      missing_before_ = missing;
-      if (!wanted) return arm_widening();
-      Status open = listen_for_all();
-      if (open) open = announce();
-      if (open) {
-        log_.info("listening_for_all_nodes", {{"port", wide_listener_.port()}});
-      } else {
-        log_.error("cannot_listen_for_all_nodes", {{"cause", open.error()}});
-      }
-    });
-  });
-}
-
 void Server::run() {
   // Handlers catch their own; what still comes out must not end the coordinator.
   for (;;) {
@@ -145,13 +98,12 @@ void Server::greet(std::unique_ptr<tls::Stream> stream) {
   if (ended_) return;
   auto connection = std::make_shared<Connection>(
       std::move(stream),
-      Connection::Callbacks{
-          [this](const Connection::Pointer& from, const wire::Message& message) {
-            on_message(from, message);
-          },
-          [this](const Connection::Pointer& from, const std::string& reason) {
-            on_closed(from, reason);
-          }});
+      Connection::Callbacks{[this](const Connection::Pointer& from, const wire::Message& message) {
+                              on_message(from, message);
+                            },
+                            [this](const Connection::Pointer& from, const std::string& reason) {
+                              on_closed(from, reason);
+                            }});
   connections_.insert(connection);
   connection->start();
   auto timer = std::make_shared<asio::steady_timer>(io_, kHelloTime);
@@ -165,8 +117,7 @@ void Server::on_message(const Connection::Pointer& connection, const wire::Messa
   guarded(log_, "message", [&] {
     const auto sender = wire::message_sender(message);
     switch (connection->peer()) {
-      case Connection::Peer::unknown:
-        return admit(connection, message);
+      case Connection::Peer::unknown: return admit(connection, message);
       case Connection::Peer::agent:
         if (sender != wire::Side::agent) break;
         return from_agent(connection, message);
@@ -289,8 +240,10 @@ void Server::end() {
   answer_waiting(outcome);
   for (const auto& [number, connection] : agents_) {
     // They look for the new one, or find themselves superseded as well.
-    if (superseded_) connection->close(halt_reason_);
-    else connection->send(wire::Shutdown{halt_reason_});
+    if (superseded_)
+      connection->close(halt_reason_);
+    else
+      connection->send(wire::Shutdown{halt_reason_});
   }
   listener_.close();
   wide_listener_.close();
@@ -320,8 +273,8 @@ void Server::plan_next(Clock::time_point from) {
   plan_ = {static_cast<double>(job_.options.every_seconds), "as given"};
   if (job_.options.every_auto) {
     const double up = std::chrono::duration<double>(Clock::now() - started_).count();
-    plan_ = plan_interval(cost_, {static_cast<double>(job_.options.mtbf_seconds), job_.ran_s + up,
-                                  job_.failures});
+    plan_ = plan_interval(
+        cost_, {static_cast<double>(job_.options.mtbf_seconds), job_.ran_s + up, job_.failures});
   }
   if (plan_.interval_s <= 0 || ended_) return;
   const auto period =

@@ -1,8 +1,9 @@
 // The coordinator of one job: sockets and clocks around the step functions.
 //
 // Purpose: `ckpt-coord serve`. Listens on 127.0.0.1, or on all addresses when
-//   ranks are on other nodes (--listen), for who has the job's key (listener.hpp), feeds session_fsm and checkpoint_fsm, carries out their actions,
-//   makes generations visible and prunes old ones.
+//   ranks are on other nodes (--listen), for who has the job's key
+//   (listener.hpp), feeds session_fsm and checkpoint_fsm, carries out their
+//   actions, makes generations visible and prunes old ones.
 // Ownership: owns its connections and timers; the job directory, file system
 //   and log are the caller's and outlive it.
 // Threads: one, the io_context's; what touches the job directory is done by the
@@ -13,10 +14,10 @@
 // Source: ARCHITECTURE.md, PROTOCOL.md.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -131,10 +132,12 @@ class Server {
   void arm_every();
   void plan_next(Clock::time_point from);
   void check_readiness();
-  void arm_widening();
 
+  // for whom it listens (widening.cpp)
+  void arm_widening();
+  void widen();
   Status listen_for_all();
-  Status announce();
+  Result<CoordinatorAddress> own_address() const;
 
   void halt(const std::string& reason, bool finish);
   // Another coordinator or start has the job: end, and touch nothing of theirs.
@@ -172,7 +175,7 @@ class Server {
 
   SessionFsm session_;
   CheckpointFsm checkpoint_;
-  std::uint64_t last_number_ = 0;  // of a generation begun
+  std::uint64_t last_number_ = 0;                 // of a generation begun
   std::map<std::uint32_t, std::string> ordered_;  // agent -> partial file it was told to write
   std::set<std::string> nodes_ordered_;           // names of the nodes these are on
   Timing timing_;
@@ -181,8 +184,9 @@ class Server {
   std::uint64_t commits_ = 0, failures_ = 0;
   Clock::time_point started_ = Clock::now();
   Clock::time_point next_every_{};
-  bool wide_ = false;            // wide_listener_ is open
-  bool missing_before_ = false;  // ranks, at the last look
+  bool wide_ = false;             // wide_listener_ is open
+  bool widening_failed_ = false;  // was told
+  bool missing_before_ = false;   // ranks, at the last look
   bool halting_ = false, ended_ = false, superseded_ = false;
   bool preparing_ = false;   // a checkpoint: its number is being looked for
   bool concluding_ = false;  // an aborted one: its files are being removed

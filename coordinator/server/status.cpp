@@ -21,8 +21,7 @@ std::string Server::status_json() const {
   status["directory"] = directory_.path();
   status["version"] = kVersion;
   status["coordinator_pid"] = ::getpid();
-  status["uptime_s"] =
-      std::chrono::duration_cast<std::chrono::seconds>(now - started_).count();
+  status["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(now - started_).count();
   status["world_size"] = session_.world_size();
   status["restarted_from"] = session_.restarted_from();
   status["state"] = state_name(checkpoint_.state());
@@ -65,7 +64,7 @@ std::string Server::status_json() const {
   status["every_s"] = job_.options.every_seconds;
   status["keep"] = job_.options.keep;
   status["timeout_ms"] = job_.options.timeout_ms;
-  status["every"] = job_.options.every_auto              ? "auto"
+  status["every"] = job_.options.every_auto           ? "auto"
                     : job_.options.every_seconds != 0 ? "given"
                                                       : "asked";
   status["silence_ms"] = job_.options.silence_ms;
@@ -76,14 +75,14 @@ std::string Server::status_json() const {
         std::chrono::duration_cast<std::chrono::seconds>(next_every_ - now).count();
   }
   if (last_.at_ns != 0) {
-    status["last"] = {
-        {"generation", last_.outcome.generation},
-        {"committed", last_.outcome.verdict == static_cast<std::uint32_t>(wire::Verdict::committed)},
-        {"reason", last_.outcome.reason},
-        {"bytes", last_.outcome.bytes},
-        {"downtime_s", static_cast<double>(last_.outcome.downtime_ns) / 1e9},
-        {"duration_s", static_cast<double>(last_.outcome.duration_ns) / 1e9},
-        {"at_ns", last_.at_ns}};
+    status["last"] = {{"generation", last_.outcome.generation},
+                      {"committed", last_.outcome.verdict ==
+                                        static_cast<std::uint32_t>(wire::Verdict::committed)},
+                      {"reason", last_.outcome.reason},
+                      {"bytes", last_.outcome.bytes},
+                      {"downtime_s", static_cast<double>(last_.outcome.downtime_ns) / 1e9},
+                      {"duration_s", static_cast<double>(last_.outcome.duration_ns) / 1e9},
+                      {"at_ns", last_.at_ns}};
   }
   return status.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -42,11 +42,11 @@ struct AgentRecord {
 };
 
 // ---- what a step tells
-struct AllPresent {};                   // every rank is there and runs
-struct RestartComplete {                // every rank said Rebuilt
+struct AllPresent {};     // every rank is there and runs
+struct RestartComplete {  // every rank said Rebuilt
   std::uint64_t generation = 0;
 };
-struct RanksDeparted {                  // ascending, for one reason
+struct RanksDeparted {  // ascending, for one reason
   std::vector<std::int32_t> ranks;
   std::string description;
 };
@@ -99,9 +99,9 @@ class SessionFsm {
   std::int32_t world_size_ = 0;
   std::size_t present_ = 0, rebuilding_ = 0, finalizing_ = 0;
   std::uint64_t restarted_from_ = 0;
-  bool announced_ = false;      // AllPresent or RestartComplete was told
+  bool announced_ = false;  // AllPresent or RestartComplete was told
   bool restart_told_ = false;
-  std::string rejected_;        // why the last rank was kept out
+  std::string rejected_;  // why the last rank was kept out
 };
 
 }  // namespace ckpt::coordinator

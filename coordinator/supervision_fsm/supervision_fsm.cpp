@@ -101,8 +101,7 @@ void SupervisionFsm::on(const AttemptEnded& event, SupervisionActions& actions) 
   const auto next = next_generation(event.good);
   if (!next) return give_up("no generation is left to go on from", actions);
   if (!damaged) ++restarts_;
-  actions.emplace_back(
-      Restart{*next, restarts_, std::string(job_end_words(end)) + ": " + how});
+  actions.emplace_back(Restart{*next, restarts_, std::string(job_end_words(end)) + ": " + how});
 }
 
 // Is the generation that this start came from still worth a try?
@@ -118,9 +117,9 @@ void SupervisionFsm::judge_generation(const AttemptEnded& event, SupervisionActi
   }
   if (++quick_failures_[generation_] < kTriesPerGeneration) return;
   passed_over_.insert(generation_);
-  actions.emplace_back(MarkGeneration{
-      generation_, "restarted " + std::to_string(kTriesPerGeneration) +
-                       " times, failed right after each time; last: " + event.how});
+  actions.emplace_back(
+      MarkGeneration{generation_, "restarted " + std::to_string(kTriesPerGeneration) +
+                                      " times, failed right after each time; last: " + event.how});
 }
 
 std::optional<std::uint64_t> SupervisionFsm::next_generation(

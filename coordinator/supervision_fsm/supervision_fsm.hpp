@@ -41,9 +41,9 @@ JobEnd classify(const EndFacts& facts);
 // The generations a job may go on from: what the directory has of other runs, and
 // of the time after a generation that the user went back to, are not its own.
 struct Lineage {
-  std::uint64_t first_own = 0;   // this one and newer ones: 0 for all
-  std::uint64_t named = 0;       // and this older one
-  bool image = false;            // and the file outside of the directory: "generation 0"
+  std::uint64_t first_own = 0;  // this one and newer ones: 0 for all
+  std::uint64_t named = 0;      // and this older one
+  bool image = false;           // and the file outside of the directory: "generation 0"
   bool holds(std::uint64_t generation) const {
     return generation == 0 ? image : generation >= first_own || generation == named;
   }
@@ -72,10 +72,10 @@ struct NodeLost {
 struct EndDeadline {};  // mpirun has not ended although it was told to
 struct AttemptEnded {
   EndFacts facts;
-  std::string how;     // "mpirun exited with 139"
-  double ran_s = 0;    // since all ranks were present; 0: they never were
-  double lasted_s = 0; // since mpirun was started
-  std::string damage;  // of the generation it was started from; empty: none found
+  std::string how;                  // "mpirun exited with 139"
+  double ran_s = 0;                 // since all ranks were present; 0: they never were
+  double lasted_s = 0;              // since mpirun was started
+  std::string damage;               // of the generation it was started from; empty: none found
   std::vector<std::uint64_t> good;  // generations to go on from, newest first
 };
 using SupervisionEvent = std::variant<AttemptStarted, NodeLost, EndDeadline, AttemptEnded>;
@@ -130,7 +130,7 @@ class SupervisionFsm {
   bool running_ = false, told_to_end_ = false;
   std::uint64_t generation_ = 0, newest_ = 0;  // of the attempt under way
   std::uint64_t restarts_ = 0;
-  std::string lost_reason_;       // of the attempt under way
+  std::string lost_reason_;  // of the attempt under way
   std::set<std::string> lost_nodes_;
   std::map<std::uint64_t, std::uint32_t> quick_failures_;
   std::set<std::uint64_t> passed_over_;

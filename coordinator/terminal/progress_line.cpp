@@ -8,8 +8,7 @@
 
 namespace ckpt::coordinator {
 
-ProgressLine::ProgressLine(bool quiet)
-    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0) {}
+ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0) {}
 
 void ProgressLine::redraw(const std::string& text) {
   if (quiet_ || !terminal_) return;

@@ -186,8 +186,7 @@ LimitGuard::~LimitGuard() {
 }
 
 bool LimitGuard::warn() const {
-  return process_ &&
-         ::syscall(SYS_pidfd_send_signal, process_.get(), SIGTERM, nullptr, 0) == 0;
+  return process_ && ::syscall(SYS_pidfd_send_signal, process_.get(), SIGTERM, nullptr, 0) == 0;
 }
 
 }  // namespace ckpt::coordinator

@@ -63,8 +63,8 @@ class LimitPlan {
   int seen_ = 0;
   std::int64_t longest_lead_ms_ = -1;  // half of what was left at first
   bool generation_ = false;
-  bool saved_ = false;          // the checkpoint for this end is there
-  bool done_ = false;           // nothing more to do
+  bool saved_ = false;  // the checkpoint for this end is there
+  bool done_ = false;   // nothing more to do
   int failures_ = 0;
 };
 

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 
 #include "format/posix/durable_file.hpp"
 #include "format/posix/try.hpp"
+#include "format/posix/whole_number.hpp"
 
 namespace ckpt::image {
 namespace {
@@ -27,21 +27,15 @@ struct ParsedName {
   Writer writer;  // of a partial one; zeroes when its name does not say
 };
 
-template <typename Number>
-bool to_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
 // ".i3-5" off the end of "gen-000012.h5.i3-5".
 std::string_view without_writer(std::string_view name, Writer& writer) {
   const std::size_t at = name.rfind(kWriterMark);
   const std::size_t dash = name.rfind('-');
   if (at == std::string_view::npos || dash == std::string_view::npos || dash < at) return name;
   Writer found;
-  if (!to_number(name.substr(at + kWriterMark.size(), dash - at - kWriterMark.size()),
-                 found.incarnation) ||
-      !to_number(name.substr(dash + 1), found.term)) {
+  if (!whole_number(name.substr(at + kWriterMark.size(), dash - at - kWriterMark.size()),
+                    found.incarnation) ||
+      !whole_number(name.substr(dash + 1), found.term)) {
     return name;
   }
   writer = found;
@@ -151,8 +145,7 @@ Result<std::vector<GenerationEntry>> entries_by_name(FileSystem& files,
     const bool is_committed = committed.count(file.parsed.number) != 0;
     if (entry.path.empty()) {
       entry.number = file.parsed.number;
-      entry.path =
-          is_committed ? directory + "/" + generation_file_name(entry.number) : path;
+      entry.path = is_committed ? directory + "/" + generation_file_name(entry.number) : path;
       entry.state = is_committed ? GenerationState::good : GenerationState::partial;
       if (is_committed && failed.count(entry.number) != 0) {
         entry.state = GenerationState::failed;
@@ -293,8 +286,8 @@ Result<std::vector<std::string>> GenerationDirectory::sweep_partial(Writer from)
   const auto found = CKPT_TRY(named_files(files_, directory_));
   const auto committed = committed_numbers(found);
   for (const NamedFile& file : found) {
-    const bool orphan = file.parsed.node && !file.parsed.partial &&
-                        committed.count(file.parsed.number) == 0;
+    const bool orphan =
+        file.parsed.node && !file.parsed.partial && committed.count(file.parsed.number) == 0;
     if (orphan) CKPT_TRY(remove(file.name));
   }
   if (!removed.empty()) CKPT_TRY(files_.fsync_directory(directory_));

@@ -54,10 +54,10 @@ enum class GenerationState {
 struct GenerationEntry {
   std::uint64_t number = 0;
   std::string path;
-  std::uint64_t size = 0;       // with its node files
-  std::int64_t taken_at_ns = 0; // of the snapshot; for a damaged or partial one the file's time
+  std::uint64_t size = 0;        // with its node files
+  std::int64_t taken_at_ns = 0;  // of the snapshot; for a damaged or partial one the file's time
   GenerationState state = GenerationState::good;
-  std::string cause;            // of a damaged or failed one
+  std::string cause;  // of a damaged or failed one
   std::int32_t world_size = 0;
 };
 
@@ -94,8 +94,7 @@ class GenerationDirectory {
   // Removes what a crash left: *.partial, and node files of no generation.
   // Not what a writer of the present or of later (`from` on) may be writing.
   // Returns the names removed.
-  Result<std::vector<std::string>> sweep_partial(
-      Writer from = {UINT64_MAX, UINT64_MAX});
+  Result<std::vector<std::string>> sweep_partial(Writer from = {UINT64_MAX, UINT64_MAX});
 
   // Keeps the `keep` newest committed generations (at least 1) and removes the
   // older ones; never the newest good one (its records are verified). Ones that

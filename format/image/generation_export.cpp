@@ -42,8 +42,7 @@ class Export {
       const auto source = CKPT_TRY(files_.open(rank.image.payload_file, O_RDONLY));
       for (std::uint64_t first = 0; first < rank.image.payload_pages;
            first += kChecksumBlockPages) {
-        const std::uint64_t pages =
-            std::min(kChecksumBlockPages, rank.image.payload_pages - first);
+        const std::uint64_t pages = std::min(kChecksumBlockPages, rank.image.payload_pages - first);
         CKPT_TRY(read_payload(*source, rank.image, rank.checksums, first, pages, buffer.data()));
         CKPT_TRY(target->pwrite(buffer.data(), pages * kPageSize, rank.offset + first * kPageSize));
         done_ += pages * kPageSize;
@@ -68,8 +67,7 @@ class Export {
 }  // namespace
 
 Result<std::uint64_t> export_generation(FileSystem& files, GenerationReader& from,
-                                        const std::string& path,
-                                        const ExportProgress& progress) {
+                                        const std::string& path, const ExportProgress& progress) {
   if (files.stat(path)) return fail_errno("export to", path, EEXIST);
   const std::string partial = partial_path(path);
   auto writer = CKPT_TRY(GenerationWriter::create(files, partial, from.job()));

@@ -19,7 +19,8 @@ namespace {
 
 namespace root = schema::attribute::root;
 
-constexpr std::array<unsigned char, 8> kHdf5Signature = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+constexpr std::array<unsigned char, 8> kHdf5Signature = {0x89, 'H',  'D',  'F',
+                                                         '\r', '\n', 0x1a, '\n'};
 
 // Tells apart what HDF5 would call alike: missing, empty, cut off, foreign.
 Result<std::uint64_t> check_signature(FileSystem& files, const std::string& path) {
@@ -88,8 +89,9 @@ Status read_links(GenerationFile& generation) {
   const hid_t group = generation.ranks.get();
   std::vector<std::string> names;
   hsize_t position = 0;
-  CKPT_TRY(hdf5::check(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &position, collect_name, &names),
-                       "list ranks of", generation.path));
+  CKPT_TRY(
+      hdf5::check(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &position, collect_name, &names),
+                  "list ranks of", generation.path));
   for (const std::string& name : names) {
     RankLink link;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), link.rank);
@@ -101,8 +103,7 @@ Status read_links(GenerationFile& generation) {
     CKPT_TRY(hdf5::check(H5Lget_info(group, name.c_str(), &info, H5P_DEFAULT), "read link",
                          hdf5::path_of(group, name.c_str())));
     if (info.type == H5L_TYPE_EXTERNAL) {
-      link.file =
-          CKPT_TRY(external_file(group, name.c_str(), info.u.val_size, generation.path));
+      link.file = CKPT_TRY(external_file(group, name.c_str(), info.u.val_size, generation.path));
     } else if (info.type != H5L_TYPE_HARD) {
       return fail("open generation", generation.path, "rank " + name + " is a soft link");
     }
@@ -112,9 +113,9 @@ Status read_links(GenerationFile& generation) {
             [](const RankLink& a, const RankLink& b) { return a.rank < b.rank; });
   if (generation.part == GenerationPart::whole &&
       generation.links.size() != static_cast<std::size_t>(generation.job.world_size)) {
-    return fail("open generation", generation.path,
-                fmt::format("it has {} of {} ranks", generation.links.size(),
-                            generation.job.world_size));
+    return fail(
+        "open generation", generation.path,
+        fmt::format("it has {} of {} ranks", generation.links.size(), generation.job.world_size));
   }
   return {};
 }
@@ -148,8 +149,8 @@ Result<std::unique_ptr<GenerationFile>> open_generation_file(FileSystem& files,
   generation->path = path;
   generation->size = CKPT_TRY(check_signature(files, path));
   const auto access = CKPT_TRY(hdf5::access_list(generation->opened));
-  generation->file = CKPT_TRY(hdf5::own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()),
-                                        "open generation", path));
+  generation->file = CKPT_TRY(
+      hdf5::own(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "open generation", path));
   CKPT_TRY(check_root(*generation));
   auto job = records::read_job(generation->file.get());
   if (!job) return with_context(job.error(), "open generation", path);
@@ -174,8 +175,8 @@ Result<std::unique_ptr<GenerationFile>> create_generation_file(FileSystem& files
   generation->part = part;
   const auto access = CKPT_TRY(hdf5::access_list(generation->opened));
   const auto creation = CKPT_TRY(hdf5::own(H5Pcreate(H5P_FILE_CREATE), "H5Pcreate", path));
-  CKPT_TRY(hdf5::check(H5Pset_attr_phase_change(creation.get(), 64, 32),
-                       "H5Pset_attr_phase_change", path));
+  CKPT_TRY(hdf5::check(H5Pset_attr_phase_change(creation.get(), 64, 32), "H5Pset_attr_phase_change",
+                       path));
   generation->file =
       CKPT_TRY(hdf5::own(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()),
                          "create generation", path));

@@ -23,7 +23,8 @@ Status check_node(FileSystem& files, const NodeFile& node, const JobRecord& job)
   }
   for (const std::int32_t rank : node.ranks) {
     bool found = false;
-    for (const RankLink& link : file->links) found = found || (link.rank == rank && link.file.empty());
+    for (const RankLink& link : file->links)
+      found = found || (link.rank == rank && link.file.empty());
     if (!found) return fail("link", node.path, fmt::format("it does not hold rank {}", rank));
   }
   return {};
@@ -54,10 +55,10 @@ Status write_links(GenerationFile& generation, const std::vector<NodeFile>& node
     for (const std::int32_t rank : node.ranks) {
       const std::string name = rank_group_name(rank);
       const std::string object = fmt::format("/{}/{}", schema::kRanksGroup, name);
-      CKPT_TRY(hdf5::check(H5Lcreate_external(target.c_str(), object.c_str(),
-                                              generation.ranks.get(), name.c_str(), H5P_DEFAULT,
-                                              H5P_DEFAULT),
-                           "create link", object));
+      CKPT_TRY(
+          hdf5::check(H5Lcreate_external(target.c_str(), object.c_str(), generation.ranks.get(),
+                                         name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+                      "create link", object));
     }
   }
   return {};

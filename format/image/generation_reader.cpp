@@ -84,8 +84,8 @@ Result<GenerationFile*> GenerationReader::State::node(const std::string& path) {
   if (opened->part != GenerationPart::node || opened->job.job != job.job ||
       opened->job.generation != job.generation || opened->job.world_size != job.world_size) {
     return fail("open generation", file->path,
-                fmt::format("it links {}, which is of job {} generation {}", path,
-                            opened->job.job, opened->job.generation));
+                fmt::format("it links {}, which is of job {} generation {}", path, opened->job.job,
+                            opened->job.generation));
   }
   if (nodes.size() >= kMostOpen) nodes.clear();
   return (nodes[path] = std::move(opened)).get();
@@ -100,8 +100,7 @@ Result<RankPlace> GenerationReader::State::locate(std::int32_t rank) {
   }
   RankPlace place;
   place.file = link->file.empty() ? file.get() : CKPT_TRY(node(link->file));
-  place.group =
-      CKPT_TRY(hdf5::open_group(place.file->ranks.get(), rank_group_name(rank).c_str()));
+  place.group = CKPT_TRY(hdf5::open_group(place.file->ranks.get(), rank_group_name(rank).c_str()));
   return place;
 }
 

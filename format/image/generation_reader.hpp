@@ -61,8 +61,7 @@ class GenerationReader {
 // Reads pages [first, first + pages) of a rank into `buffer`, each block they
 // touch verified against its checksum, from a file opened by the caller.
 // Needs no HDF5: for the restore, several threads at a time.
-Status read_payload(File& file, const RankImage& image,
-                    const std::vector<std::uint64_t>& checksums, std::uint64_t first,
-                    std::uint64_t pages, void* buffer);
+Status read_payload(File& file, const RankImage& image, const std::vector<std::uint64_t>& checksums,
+                    std::uint64_t first, std::uint64_t pages, void* buffer);
 
 }  // namespace ckpt::image

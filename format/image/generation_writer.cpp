@@ -181,10 +181,9 @@ Status GenerationWriter::write_rank(const RankImage& image,
   State::Rank& rank = entry->second;
   if (rank.written) return state_->keep(fail("write rank", subject, "it was written before"));
   if (image.payload_pages != rank.pages || block_checksums.size() != blocks_of(rank.pages)) {
-    return state_->keep(
-        fail("write rank", subject,
-             fmt::format("{} pages with {} checksums, but {} pages were reserved",
-                         image.payload_pages, block_checksums.size(), rank.pages)));
+    return state_->keep(fail("write rank", subject,
+                             fmt::format("{} pages with {} checksums, but {} pages were reserved",
+                                         image.payload_pages, block_checksums.size(), rank.pages)));
   }
   Status step = records::check_regions(image.process.regions, rank.pages, subject);
   if (step) step = state_->write_records(rank, image, block_checksums);

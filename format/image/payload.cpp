@@ -25,8 +25,8 @@ Result<hdf5::Handle> payload_creation_list(const std::string& subject) {
   CKPT_TRY(hdf5::check(H5Pset_layout(list.get(), H5D_CONTIGUOUS), "H5Pset_layout", subject));
   CKPT_TRY(hdf5::check(H5Pset_alloc_time(list.get(), H5D_ALLOC_TIME_EARLY), "H5Pset_alloc_time",
                        subject));
-  CKPT_TRY(hdf5::check(H5Pset_fill_time(list.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time",
-                       subject));
+  CKPT_TRY(
+      hdf5::check(H5Pset_fill_time(list.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time", subject));
   return list;
 }
 
@@ -43,8 +43,7 @@ Failure bad_block(const RankImage& image, std::uint64_t block, std::string cause
 Status read_block(File& file, const RankImage& image, const std::vector<std::uint64_t>& checksums,
                   std::uint64_t block, std::uint8_t* buffer) {
   const std::uint64_t first = block * kChecksumBlockPages;
-  const std::uint64_t size =
-      std::min(kChecksumBlockPages, image.payload_pages - first) * kPageSize;
+  const std::uint64_t size = std::min(kChecksumBlockPages, image.payload_pages - first) * kPageSize;
   const auto got = file.pread(buffer, size, image.payload_offset + first * kPageSize);
   if (!got) return bad_block(image, block, got.error().message());
   if (*got != size) return bad_block(image, block, "the file ends inside of it");
@@ -70,7 +69,8 @@ Result<std::uint64_t> create_payload(hid_t group, std::uint64_t pages) {
   const std::string subject = hdf5::path_of(group, schema::dataset::pages);
   if (pages > kMostPages) return fail("create", subject, "too many pages", EFBIG);
   const hsize_t extent[] = {pages, kPageSize};
-  const auto space = CKPT_TRY(hdf5::own(H5Screate_simple(2, extent, nullptr), "H5Screate", subject));
+  const auto space =
+      CKPT_TRY(hdf5::own(H5Screate_simple(2, extent, nullptr), "H5Screate", subject));
   const auto list = CKPT_TRY(payload_creation_list(subject));
   const auto dataset =
       CKPT_TRY(hdf5::own(H5Dcreate2(group, schema::dataset::pages, H5T_STD_U8LE, space.get(),
@@ -78,8 +78,8 @@ Result<std::uint64_t> create_payload(hid_t group, std::uint64_t pages) {
                          "create dataset", subject));
   CKPT_TRY(hdf5::write_attribute(dataset.get(), schema::attribute::pages::encoding,
                                  std::string(schema::kEncodingRaw)));
-  CKPT_TRY(hdf5::write_attribute(dataset.get(), schema::attribute::pages::version,
-                                 kEncodingVersion));
+  CKPT_TRY(
+      hdf5::write_attribute(dataset.get(), schema::attribute::pages::version, kEncodingVersion));
   if (pages == 0) return 0;
   const haddr_t offset = H5Dget_offset(dataset.get());
   if (offset == HADDR_UNDEF) return hdf5::failure("H5Dget_offset", subject);
@@ -102,14 +102,14 @@ Status read_payload_place(hid_t group, RankImage& image) {
   const std::string subject = hdf5::path_of(group, schema::dataset::pages);
   const auto dataset = CKPT_TRY(
       hdf5::own(H5Dopen2(group, schema::dataset::pages, H5P_DEFAULT), "open dataset", subject));
-  const auto encoding = CKPT_TRY(hdf5::read_attribute<std::string>(
-      dataset.get(), schema::attribute::pages::encoding));
-  const auto version = CKPT_TRY(hdf5::read_attribute<std::uint32_t>(
-      dataset.get(), schema::attribute::pages::version));
+  const auto encoding = CKPT_TRY(
+      hdf5::read_attribute<std::string>(dataset.get(), schema::attribute::pages::encoding));
+  const auto version = CKPT_TRY(
+      hdf5::read_attribute<std::uint32_t>(dataset.get(), schema::attribute::pages::version));
   if (encoding != schema::kEncodingRaw || version != kEncodingVersion) {
-    return fail("read", subject,
-                fmt::format("encoding {} version {} is not known to this program", encoding,
-                            version));
+    return fail(
+        "read", subject,
+        fmt::format("encoding {} version {} is not known to this program", encoding, version));
   }
   const auto space = CKPT_TRY(hdf5::own(H5Dget_space(dataset.get()), "H5Dget_space", subject));
   const auto type = CKPT_TRY(hdf5::own(H5Dget_type(dataset.get()), "H5Dget_type", subject));
@@ -136,9 +136,8 @@ Status read_payload_place(hid_t group, RankImage& image) {
 Result<std::vector<std::uint64_t>> read_payload_checksums(hid_t group, std::uint64_t pages) {
   const std::string subject = hdf5::path_of(group, schema::dataset::page_checksums);
   auto checksums = CKPT_TRY(hdf5::read_numbers(group, schema::dataset::page_checksums));
-  const auto dataset =
-      CKPT_TRY(hdf5::own(H5Dopen2(group, schema::dataset::page_checksums, H5P_DEFAULT),
-                         "open dataset", subject));
+  const auto dataset = CKPT_TRY(hdf5::own(
+      H5Dopen2(group, schema::dataset::page_checksums, H5P_DEFAULT), "open dataset", subject));
   const auto block_pages = CKPT_TRY(hdf5::read_attribute<std::uint64_t>(
       dataset.get(), schema::attribute::page_checksums::block_pages));
   if (block_pages != kChecksumBlockPages || checksums.size() != blocks_of(pages)) {
@@ -147,9 +146,8 @@ Result<std::vector<std::uint64_t>> read_payload_checksums(hid_t group, std::uint
   return checksums;
 }
 
-Status read_payload(File& file, const RankImage& image,
-                    const std::vector<std::uint64_t>& checksums, std::uint64_t first,
-                    std::uint64_t pages, void* buffer) {
+Status read_payload(File& file, const RankImage& image, const std::vector<std::uint64_t>& checksums,
+                    std::uint64_t first, std::uint64_t pages, void* buffer) {
   if (first > image.payload_pages || pages > image.payload_pages - first ||
       checksums.size() != blocks_of(image.payload_pages)) {
     return fail("read", fmt::format("rank {} pages {}+{}", image.rank, first, pages),

@@ -31,6 +31,7 @@ inline constexpr char kRanksGroup[] = "ranks";
 
 // X(owner, name, type, meaning). Owners: root, job, rank, any (every dataset
 // of metadata), and datasets with attributes of their own.
+// clang-format off
 #define CKPT_SCHEMA_ATTRIBUTES(X)                                                            \
   X(root, format, "string", "`ckpt-coord generation`")                                       \
   X(root, schema_version, "u32", "1")                                                        \
@@ -57,8 +58,10 @@ inline constexpr char kRanksGroup[] = "ranks";
   X(pages, encoding, "string", "`raw`; a reader refuses one it does not know")               \
   X(pages, version, "u32", "of the encoding: 1")                                             \
   X(page_checksums, block_pages, "u64", "pages a checksum covers: 256; the last block may be shorter")
+// clang-format on
 
 // X(owner, name, form, meaning)
+// clang-format off
 #define CKPT_SCHEMA_DATASETS(X)                                                              \
   X(job, command, "strings", "what `run` was given after `--`")                              \
   X(job, environment, "strings", "NAME=value")                                               \
@@ -78,8 +81,10 @@ inline constexpr char kRanksGroup[] = "ranks";
   X(rank, descriptors, "table", "open files")                                                \
   X(rank, pages, "u8[pages][4096]", "stored pages: contiguous, page aligned in the file")    \
   X(rank, page_checksums, "u64[blocks]", "XXH3 of each block of `pages`")
+// clang-format on
 
 // X(table, name, type, meaning)
+// clang-format off
 #define CKPT_SCHEMA_COLUMNS(X)                                                               \
   X(regions, start, "u64", "first address")                                                  \
   X(regions, end, "u64", "address behind the last byte")                                     \
@@ -157,19 +162,24 @@ inline constexpr char kRanksGroup[] = "ranks";
   X(descriptors, device, "u64", "st_dev")                                                    \
   X(descriptors, inode, "u64", "st_ino")                                                     \
   CKPT_SCHEMA_REGISTER_COLUMNS(X)
+// clang-format on
 
 // In the order of struct user_regs_struct.
-#define CKPT_SCHEMA_REGISTER_COLUMNS(X)                                                      \
-  X(registers, r15, "u64", "") X(registers, r14, "u64", "") X(registers, r13, "u64", "")     \
-  X(registers, r12, "u64", "") X(registers, rbp, "u64", "") X(registers, rbx, "u64", "")     \
-  X(registers, r11, "u64", "") X(registers, r10, "u64", "") X(registers, r9, "u64", "")      \
-  X(registers, r8, "u64", "") X(registers, rax, "u64", "") X(registers, rcx, "u64", "")      \
-  X(registers, rdx, "u64", "") X(registers, rsi, "u64", "") X(registers, rdi, "u64", "")     \
-  X(registers, orig_rax, "u64", "") X(registers, rip, "u64", "") X(registers, cs, "u64", "") \
-  X(registers, eflags, "u64", "") X(registers, rsp, "u64", "") X(registers, ss, "u64", "")   \
-  X(registers, fs_base, "u64", "") X(registers, gs_base, "u64", "")                          \
-  X(registers, ds, "u64", "") X(registers, es, "u64", "") X(registers, fs, "u64", "")        \
-  X(registers, gs, "u64", "")
+#define CKPT_SCHEMA_REGISTER_COLUMNS(X)                                                            \
+  X(registers, r15, "u64", "")                                                                     \
+  X(registers, r14, "u64", "")                                                                     \
+  X(registers, r13, "u64", "") X(registers, r12, "u64", "") X(registers, rbp, "u64", "")           \
+      X(registers, rbx, "u64", "") X(registers, r11, "u64", "") X(registers, r10, "u64", "")       \
+          X(registers, r9, "u64", "") X(registers, r8, "u64", "") X(registers, rax, "u64", "")     \
+              X(registers, rcx, "u64", "") X(registers, rdx, "u64", "")                            \
+                  X(registers, rsi, "u64", "") X(registers, rdi, "u64", "")                        \
+                      X(registers, orig_rax, "u64", "") X(registers, rip, "u64", "")               \
+                          X(registers, cs, "u64", "") X(registers, eflags, "u64", "")              \
+                              X(registers, rsp, "u64", "") X(registers, ss, "u64", "")             \
+                                  X(registers, fs_base, "u64", "")                                 \
+                                      X(registers, gs_base, "u64", "") X(registers, ds, "u64", "") \
+                                          X(registers, es, "u64", "") X(registers, fs, "u64", "")  \
+                                              X(registers, gs, "u64", "")
 
 #define CKPT_SCHEMA_ATTRIBUTE_CONSTANT(owner, name, type, meaning) \
   namespace attribute::owner {                                     \

@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +24,7 @@
 
 #include "format/posix/result.hpp"
 #include "format/posix/unique_fd.hpp"
+#include "format/posix/whole_number.hpp"
 
 namespace ckpt {
 
@@ -41,16 +41,6 @@ struct Incarnation {
 
   bool known() const { return number != 0 && !job.empty(); }
 };
-
-namespace incarnation_text {
-
-template <typename Number>
-bool to_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-}  // namespace incarnation_text
 
 // "job=4f2a incarnation=3 term=5 host=node1 pid=4211\n"
 inline std::string format_incarnation(const Incarnation& of) {
@@ -72,9 +62,9 @@ inline std::optional<Incarnation> parse_incarnation(std::string_view text) {
     const std::string_view name = word.substr(0, at), value = word.substr(at + 1);
     if (name == "job") found.job = value;
     if (name == "host") found.host = value;
-    if (name == "incarnation") good = incarnation_text::to_number(value, found.number) && good;
-    if (name == "term") good = incarnation_text::to_number(value, found.term) && good;
-    if (name == "pid") good = incarnation_text::to_number(value, found.pid) && good;
+    if (name == "incarnation") good = whole_number(value, found.number) && good;
+    if (name == "term") good = whole_number(value, found.term) && good;
+    if (name == "pid") good = whole_number(value, found.pid) && good;
   }
   if (!good || !found.known()) return std::nullopt;
   return found;
@@ -89,7 +79,7 @@ inline Incarnation incarnation_of_variable(std::string_view text) {
   Incarnation found;
   const std::size_t at = text.rfind(':');
   if (at == std::string_view::npos) return found;
-  if (!incarnation_text::to_number(text.substr(at + 1), found.number)) return {};
+  if (!whole_number(text.substr(at + 1), found.number)) return {};
   found.job = text.substr(0, at);
   return found;
 }

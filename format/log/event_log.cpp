@@ -123,8 +123,8 @@ struct EventLog::State {
       return;
     }
     if (dropped > 0) {
-      waiting.push_back(format_event(now(), LogLevel::warning, "log_lines_lost",
-                                     {{"lines", dropped}}) + "\n");
+      waiting.push_back(
+          format_event(now(), LogLevel::warning, "log_lines_lost", {{"lines", dropped}}) + "\n");
       dropped = 0;
     }
     waiting.push_back(std::move(line));
@@ -168,8 +168,8 @@ void EventLog::finish() {
 Result<EventLog> EventLog::open(EventLogOptions options) {
   auto state = std::make_shared<State>();
   if (!options.path.empty()) {
-    state->file.reset(::open(options.path.c_str(),
-                             O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+    state->file.reset(
+        ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!state->file) return fail_errno("open log", options.path);
   }
   state->options = std::move(options);

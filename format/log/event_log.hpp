@@ -39,12 +39,12 @@ struct LogField {
   LogField(std::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
   LogField(std::string_view k, const Error& v) : key(k), value(v.message()) {}
   template <typename T>
-    requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>)
-  LogField(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
+  requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>) LogField(std::string_view k, T v)
+      : key(k), value(std::to_string(v)) {}
 };
 
 struct EventLogOptions {
-  std::string path;        // a file to append to (made 0600 if missing); "" = none
+  std::string path;  // a file to append to (made 0600 if missing); "" = none
   bool to_stderr = true;
   LogLevel least = LogLevel::info;
   // Milliseconds since the epoch; the system clock when empty.

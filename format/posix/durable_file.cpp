@@ -65,8 +65,8 @@ Status make_directories(FileSystem& files, const std::string& path, std::uint32_
       if (auto synced = files.fsync_directory(directory_of(prefix)); !synced) return synced;
       continue;
     }
-    if (made.error().code == EEXIST || made.error().code == EACCES ||
-        made.error().code == EROFS || made.error().code == EISDIR) {
+    if (made.error().code == EEXIST || made.error().code == EACCES || made.error().code == EROFS ||
+        made.error().code == EISDIR) {
       const auto status = files.stat(prefix);
       if (status && status->directory) continue;
       if (status) return fail_errno("mkdir", prefix, ENOTDIR);

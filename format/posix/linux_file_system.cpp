@@ -44,9 +44,9 @@ class LinuxFile final : public File {
     std::size_t done = 0;
     bool direct = direct_;
     while (done < size) {
-      const ssize_t n = ::pread(fd_.get(), static_cast<char*>(buffer) + done,
-                                std::min(size - done, kLargestPiece),
-                                static_cast<off_t>(offset + done));
+      const ssize_t n =
+          ::pread(fd_.get(), static_cast<char*>(buffer) + done,
+                  std::min(size - done, kLargestPiece), static_cast<off_t>(offset + done));
       if (n < 0 && worth_another_try(direct)) continue;
       if (n < 0) return fail_errno("pread", path_);
       if (n == 0) break;
@@ -59,9 +59,9 @@ class LinuxFile final : public File {
     std::size_t done = 0;
     bool direct = direct_;
     while (done < size) {
-      const ssize_t n = ::pwrite(fd_.get(), static_cast<const char*>(bytes) + done,
-                                 std::min(size - done, kLargestPiece),
-                                 static_cast<off_t>(offset + done));
+      const ssize_t n =
+          ::pwrite(fd_.get(), static_cast<const char*>(bytes) + done,
+                   std::min(size - done, kLargestPiece), static_cast<off_t>(offset + done));
       if (n < 0 && worth_another_try(direct)) continue;
       if (n < 0) return fail_errno("pwrite", path_);
       if (n == 0) return fail_errno("pwrite", path_, ENOSPC);

@@ -80,7 +80,8 @@ inline Result<UniqueFd> lock_private_file(const std::string& path, int lowest = 
     }
     if (shown != nullptr) *shown = fd.get();
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("lock", path);
-    struct stat locked {}, named {};
+    struct stat locked {
+    }, named{};
     if (::fstat(fd.get(), &locked) != 0) return fail_errno("fstat", path);
     if (!S_ISREG(locked.st_mode) || locked.st_uid != ::geteuid())
       return fail("use", path, "not a file of ours", EPERM);

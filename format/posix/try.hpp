@@ -22,9 +22,9 @@ inline void take(Status&&) {}
 
 }  // namespace ckpt
 
-#define CKPT_TRY(...)                                                          \
-  ({                                                                           \
-    auto ckpt_try_result = (__VA_ARGS__);                                      \
+#define CKPT_TRY(...)                                                                 \
+  ({                                                                                  \
+    auto ckpt_try_result = (__VA_ARGS__);                                             \
     if (!ckpt_try_result) return ::ckpt::Failure(std::move(ckpt_try_result).error()); \
-    ::ckpt::take(std::move(ckpt_try_result));                                  \
+    ::ckpt::take(std::move(ckpt_try_result));                                         \
   })

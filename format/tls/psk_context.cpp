@@ -113,11 +113,9 @@ std::string handshake_cause(unsigned long code) {
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
-    case SSL_R_RECORD_LENGTH_MISMATCH:
-      return "no TLS: what it says is something else";
+    case SSL_R_RECORD_LENGTH_MISMATCH: return "no TLS: what it says is something else";
     case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-      return "no TLS 1.3: it offers older versions only";
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION: return "no TLS 1.3: it offers older versions only";
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
       return "it shows a certificate instead of knowing the key";
     case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
@@ -128,10 +126,8 @@ std::string handshake_cause(unsigned long code) {
     case SSL_R_MISSING_PSK_KEX_MODES_EXTENSION:
       return "no key: it wants a certificate, or another cipher";
     case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-    case SSL_R_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY:
-      return "it refuses our key: no key in common";
-    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-      return "it closed its connection in the handshake";
+    case SSL_R_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY: return "it refuses our key: no key in common";
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING: return "it closed its connection in the handshake";
     default: {
       const char* reason = ERR_reason_error_string(code);
       return reason != nullptr ? reason : "TLS error " + std::to_string(code);

@@ -7,9 +7,9 @@
 namespace ckpt::wire {
 namespace {
 
-#define CKPT_ENTRY_BEGIN(Name, meaning)                       \
-  template <typename Visitor, typename Record>                \
-    requires std::is_same_v<std::remove_const_t<Record>, Name> \
+#define CKPT_ENTRY_BEGIN(Name, meaning)                      \
+  template <typename Visitor, typename Record>               \
+  requires std::is_same_v<std::remove_const_t<Record>, Name> \
   void visit_fields([[maybe_unused]] Visitor& visitor, [[maybe_unused]] Record& record) {
 #define CKPT_ENTRY_END(Name) }
 #define CKPT_MESSAGE_BEGIN(Name, number, sender, receiver, meaning) CKPT_ENTRY_BEGIN(Name, meaning)
@@ -210,8 +210,7 @@ Result<Message> decode(std::span<const std::uint8_t> body) {
 #undef CKPT_MESSAGE_BEGIN
 #undef CKPT_MESSAGE_END
 #undef CKPT_FIELD
-    default:
-      return fail("decode message", "number " + std::to_string(number), "unknown");
+    default: return fail("decode message", "number " + std::to_string(number), "unknown");
   }
 }
 

@@ -59,20 +59,13 @@ Result<CoordinatorAddress> parse_coordinator_file(const std::string& text) {
   }
 }
 
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
-
 std::vector<std::string> places_to_try(const CoordinatorAddress& address,
                                        const std::string& this_host) {
   std::vector<std::string> places = address.addresses;
   if (places.empty()) places.push_back(address.host);
   const bool here = !address.node.empty() && address.node == this_host;
-  std::stable_partition(places.begin(), places.end(), [here](const std::string& place) {
-    return is_loopback(place) == here;
-  });
+  std::stable_partition(places.begin(), places.end(),
+                        [here](const std::string& place) { return is_loopback(place) == here; });
   return places;
 }
 

@@ -21,12 +21,10 @@ struct CoordinatorAddress {
   std::string host;  // the first of `addresses`
   std::uint16_t port = 0;
   std::int32_t pid = 0;
-  std::string key;  // of tls::JobKey, as text
+  std::string key;                          // of tls::JobKey, as text
   std::string node = {};                    // where it runs, as that calls itself
   std::vector<std::string> addresses = {};  // empty: `host` alone
 };
-
-std::string host_name();
 
 // In which order `this_host` tries them: loopback first on the coordinator's own
 // node, last elsewhere (names may be equal, and networks shared, so never left out).

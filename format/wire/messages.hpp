@@ -44,9 +44,9 @@ enum class Verdict : std::uint32_t {
 enum class Side : std::uint8_t { agent, coordinator, control };
 
 #define CKPT_ENTRY_BEGIN(Name, meaning) struct Name {
-#define CKPT_ENTRY_END(Name)                       \
-  bool operator==(const Name&) const = default;    \
-  }                                                \
+#define CKPT_ENTRY_END(Name)                    \
+  bool operator==(const Name&) const = default; \
+  }                                             \
   ;
 #define CKPT_MESSAGE_BEGIN(Name, number, sender, receiver, meaning) \
   struct Name {                                                     \

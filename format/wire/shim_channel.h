@@ -29,6 +29,7 @@ struct ckpt_frame {
 };
 
 /* THE table of frames. X(name, number, direction, payload struct, list entry) */
+/* clang-format off */
 #define CKPT_SHIM_FRAMES(X)                                                          \
   X(HELLO, 1, shim_to_agent, ckpt_hello, none)                                       \
   X(CLOCKS, 2, shim_to_agent, ckpt_list, ckpt_clock)     /* answer to QUIESCE */     \
@@ -48,6 +49,7 @@ struct ckpt_frame {
   X(DRAIN, 37, agent_to_shim, ckpt_list, ckpt_marker)    /* expected from peers */   \
   X(RESUME, 38, agent_to_shim, ckpt_generation, none)    /* at any state: go on */   \
   X(ALIVE, 39, agent_to_shim, ckpt_alive, none)          /* QUIESCE to RESUME, often */
+/* clang-format on */
 
 enum ckpt_frame_type {
 #define CKPT_FRAME_ENUM(name, number, direction, payload, entry) CKPT_FRAME_##name = number,
@@ -56,9 +58,9 @@ enum ckpt_frame_type {
 };
 
 struct ckpt_hello {
-  uint32_t version;       /* CKPT_SHIM_CHANNEL_VERSION */
-  int32_t pid;            /* as the shim sees it */
-  int32_t rank;           /* in MPI_COMM_WORLD */
+  uint32_t version; /* CKPT_SHIM_CHANNEL_VERSION */
+  int32_t pid;      /* as the shim sees it */
+  int32_t rank;     /* in MPI_COMM_WORLD */
   int32_t world_size;
   uint64_t restart_block; /* address of struct ckpt_restart_block in the rank */
   uint32_t epoch;         /* 0 at first, +1 for each restart */
@@ -123,11 +125,11 @@ struct ckpt_text {
 
 /* What a rank is doing: the agent reads it to say who holds up a phase. */
 struct ckpt_status_page {
-  uint32_t phase;           /* enum ckpt_rank_phase */
-  uint32_t threads_inside;  /* program threads in the lower half now */
+  uint32_t phase;          /* enum ckpt_rank_phase */
+  uint32_t threads_inside; /* program threads in the lower half now */
   uint64_t collectives_behind;
   uint64_t messages_expected; /* DRAIN: still to come */
-  char inside[64];          /* name of an MPI function a thread is in, or "" */
+  char inside[64];            /* name of an MPI function a thread is in, or "" */
 };
 
 enum ckpt_rank_phase {
@@ -147,12 +149,12 @@ enum ckpt_rank_phase {
 struct ckpt_restart_block {
   uint64_t magic;
   volatile uint32_t epoch;
-  uint32_t drained;        /* 1 from DRAINED until the doors are about to open, but
-                              while a frame is read: with the rank stopped the agent
-                              looks here, and takes no copy of one that went on */
-  void* lower_table;       /* struct ckpt_lower_table* of the fresh lower half */
-  uint64_t generation;     /* what it was restored from */
-  char agent_socket[108];  /* of the new agent */
+  uint32_t drained;       /* 1 from DRAINED until the doors are about to open, but
+                             while a frame is read: with the rank stopped the agent
+                             looks here, and takes no copy of one that went on */
+  void* lower_table;      /* struct ckpt_lower_table* of the fresh lower half */
+  uint64_t generation;    /* what it was restored from */
+  char agent_socket[108]; /* of the new agent */
   char padding[4];
 };
 

@@ -52,7 +52,7 @@ struct ckpt_lower_table {
   int32_t reserved;
   uint64_t main_thread_gs; /* GS base of the thread that ran MPI_Init */
   struct ckpt_donor_pool* donors;
-  void (*progress)(void); /* drives its communication once (opal_progress), or 0 */
+  void (*progress)(void);   /* drives its communication once (opal_progress), or 0 */
   char* const* environment; /* what this run's mpirun gave the rank, less LD_PRELOAD */
 };
 
@@ -66,12 +66,12 @@ struct ckpt_donor_pool {
 };
 
 struct ckpt_lower_request {
-  const char* parts_dir;   /* where ckpt-mpi-host and ckpt-rewrite lie */
-  const char* cache_dir;   /* rewritten libraries, made 0700 if missing */
-  char* const* argv;       /* of the program (argv[0] shows in mpirun's messages) */
-  char* const* envp;       /* LD_PRELOAD is dropped from it */
-  int thread_multiple;     /* 1: MPI_THREAD_MULTIPLE, 0: MPI_THREAD_SINGLE */
-  uint64_t vdso;           /* AT_SYSINFO_EHDR; 0 = take it from this process's auxv */
+  const char* parts_dir; /* where ckpt-mpi-host and ckpt-rewrite lie */
+  const char* cache_dir; /* rewritten libraries, made 0700 if missing */
+  char* const* argv;     /* of the program (argv[0] shows in mpirun's messages) */
+  char* const* envp;     /* LD_PRELOAD is dropped from it */
+  int thread_multiple;   /* 1: MPI_THREAD_MULTIPLE, 0: MPI_THREAD_SINGLE */
+  uint64_t vdso;         /* AT_SYSINFO_EHDR; 0 = take it from this process's auxv */
 };
 
 struct ckpt_lower_error {

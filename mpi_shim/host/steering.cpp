@@ -160,16 +160,11 @@ long ckpt_steer_shmat(long id, uint64_t address, long flags) {
 
 long ckpt_steer_syscall(long a, long b, long c, long d, long e, long f, long number) {
   switch (number) {
-    case SYS_mmap:
-      return ckpt_steer_mmap(a, b, c, d, e, f);
-    case SYS_brk:
-      return ckpt_steer_brk();
-    case SYS_mremap:
-      return ckpt_steer_mremap(a, b, c, d, e);
-    case SYS_shmat:
-      return ckpt_steer_shmat(a, b, c);
-    default:
-      return ckpt::raw::call(number, a, b, c, d, e, f);
+    case SYS_mmap: return ckpt_steer_mmap(a, b, c, d, e, f);
+    case SYS_brk: return ckpt_steer_brk();
+    case SYS_mremap: return ckpt_steer_mremap(a, b, c, d, e);
+    case SYS_shmat: return ckpt_steer_shmat(a, b, c);
+    default: return ckpt::raw::call(number, a, b, c, d, e, f);
   }
 }
 }

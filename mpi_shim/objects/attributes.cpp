@@ -127,9 +127,8 @@ int run_delete(const Keyval& keyval, Handle* object, int number, Attribute& attr
 std::vector<int> in_order_of_setting(const Attributes& attributes) {
   std::vector<int> numbers;
   for (const auto& [number, attribute] : attributes) numbers.push_back(number);
-  std::sort(numbers.begin(), numbers.end(), [&](int a, int b) {
-    return attributes.at(a).order < attributes.at(b).order;
-  });
+  std::sort(numbers.begin(), numbers.end(),
+            [&](int a, int b) { return attributes.at(a).order < attributes.at(b).order; });
   return numbers;
 }
 

@@ -214,9 +214,9 @@ int Comm_split_type(MPI_Comm comm, int split_type, int key, MPI_Info info, MPI_C
   {
     CollectiveDoor door(*state, "MPI_Comm_split_type");
     MPI_Comm lower;
-    code = lower::Comm_split_type(lower_of(comm), split_type, key,
-                                  static_cast<MPI_Info>(lower_predefined(CKPT_HANDLE_MPI_INFO_NULL)),
-                                  &lower);
+    code = lower::Comm_split_type(
+        lower_of(comm), split_type, key,
+        static_cast<MPI_Info>(lower_predefined(CKPT_HANDLE_MPI_INFO_NULL)), &lower);
     if (code == MPI_SUCCESS) *newcomm = handle_or_null(derived_communicator(lower, *state));
   }
   return code == MPI_SUCCESS ? code : raise_error(comm, code, "MPI_Comm_split_type");
@@ -273,8 +273,7 @@ int Comm_create_group(MPI_Comm comm, MPI_Group group, int tag, MPI_Comm* newcomm
 
 static int free_communicator(MPI_Comm* comm, const char* function) {
   Communicator* state = checked(*comm);
-  if (!state || is_predefined(state->handle))
-    return raise_error(kNoHandle, MPI_ERR_COMM, function);
+  if (!state || is_predefined(state->handle)) return raise_error(kNoHandle, MPI_ERR_COMM, function);
   if (const int code = delete_attributes(*state); code != MPI_SUCCESS)
     return raise_error(*comm, code, function);
   if (const int code = say_farewell(*state); code != MPI_SUCCESS)

@@ -74,8 +74,7 @@ std::vector<int> counted(int count, std::initializer_list<const int*> lists) {
 }
 
 // MPI_Type_create_f90_*: one datatype for equal arguments, never freed.
-int parametrised(int combiner, std::vector<int> ints, MPI_Datatype* newtype,
-                 const char* function) {
+int parametrised(int combiner, std::vector<int> ints, MPI_Datatype* newtype, const char* function) {
   static auto& known = *new std::map<std::pair<int, std::vector<int>>, MPI_Datatype>;
   const auto key = std::make_pair(combiner, ints);
   {
@@ -158,8 +157,7 @@ static int hindexed(int count, const int blocklengths[], const MPI_Aint displace
 
 int Type_create_hindexed(int count, const int blocklengths[], const MPI_Aint displacements[],
                          MPI_Datatype oldtype, MPI_Datatype* newtype) {
-  return hindexed(count, blocklengths, displacements, oldtype, newtype,
-                  "MPI_Type_create_hindexed");
+  return hindexed(count, blocklengths, displacements, oldtype, newtype, "MPI_Type_create_hindexed");
 }
 
 int Type_hindexed(int count, int blocklengths[], MPI_Aint displacements[], MPI_Datatype oldtype,
@@ -224,8 +222,7 @@ int Type_create_darray(int size, int rank, int ndims, const int gsizes[], const 
               "MPI_Type_create_darray");
 }
 
-int Type_create_resized(MPI_Datatype oldtype, MPI_Aint lb, MPI_Aint extent,
-                        MPI_Datatype* newtype) {
+int Type_create_resized(MPI_Datatype oldtype, MPI_Aint lb, MPI_Aint extent, MPI_Datatype* newtype) {
   return make(MPI_COMBINER_RESIZED, {}, {lb, extent}, {checked(oldtype)}, newtype,
               "MPI_Type_create_resized");
 }

@@ -112,8 +112,8 @@ int Type_get_name(MPI_Datatype type, char* type_name, int* resultlen) {
   return MPI_SUCCESS;
 }
 
-int Type_get_envelope(MPI_Datatype type, int* num_integers, int* num_addresses,
-                      int* num_datatypes, int* combiner) {
+int Type_get_envelope(MPI_Datatype type, int* num_integers, int* num_addresses, int* num_datatypes,
+                      int* combiner) {
   const Datatype* state = checked(type);
   if (!state) return bad_type("MPI_Type_get_envelope");
   *num_integers = static_cast<int>(state->ints.size());

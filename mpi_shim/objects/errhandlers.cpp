@@ -63,20 +63,20 @@ const Errhandler* file_errhandler() {
 namespace calls {
 
 int Comm_create_errhandler(MPI_Comm_errhandler_function* function, MPI_Errhandler* errhandler) {
-  *errhandler = handle_of_errhandler(new_errhandler(
-      Errhandler::Kind::comm_function, reinterpret_cast<void (*)()>(function), false));
+  *errhandler = handle_of_errhandler(new_errhandler(Errhandler::Kind::comm_function,
+                                                    reinterpret_cast<void (*)()>(function), false));
   return MPI_SUCCESS;
 }
 
 int Win_create_errhandler(MPI_Win_errhandler_function* function, MPI_Errhandler* errhandler) {
-  *errhandler = handle_of_errhandler(new_errhandler(
-      Errhandler::Kind::win_function, reinterpret_cast<void (*)()>(function), false));
+  *errhandler = handle_of_errhandler(new_errhandler(Errhandler::Kind::win_function,
+                                                    reinterpret_cast<void (*)()>(function), false));
   return MPI_SUCCESS;
 }
 
 int File_create_errhandler(MPI_File_errhandler_function* function, MPI_Errhandler* errhandler) {
-  *errhandler = handle_of_errhandler(new_errhandler(
-      Errhandler::Kind::file_function, reinterpret_cast<void (*)()>(function), false));
+  *errhandler = handle_of_errhandler(new_errhandler(Errhandler::Kind::file_function,
+                                                    reinterpret_cast<void (*)()>(function), false));
   return MPI_SUCCESS;
 }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "calls.hpp"
+#include "format/posix/host_name.hpp"
 #include "lower_calls.hpp"
 #include "mpi_shim/lowering.hpp"
 #include "mpi_shim/objects.hpp"
@@ -50,10 +51,8 @@ int add_code(int error_class) {
   return code;
 }
 
-std::string host_name() {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
-  std::string host = name;
+std::string short_host_name() {
+  const std::string host = host_name();
   return host.substr(0, host.find('.'));
 }
 
@@ -68,7 +67,7 @@ std::string describe(const Handle* handle) {
 [[noreturn]] void end_job(const Handle* handle, int error, const char* function) {
   std::string text;
   if (!error_text(error, text)) text = "unknown error " + std::to_string(error);
-  const std::string head = "[" + host_name() + ":" + std::to_string(getpid()) + "] *** ";
+  const std::string head = "[" + short_host_name() + ":" + std::to_string(getpid()) + "] *** ";
   const auto* world = communicator(predefined<MPI_Comm>(CKPT_HANDLE_MPI_COMM_WORLD));
   const std::string message =
       head + "An error occurred in " + function + "\n" + head + "reported by process [" +
@@ -126,13 +125,9 @@ int raise_error(Handle* object, int error, const char* function) {
   const Errhandler* errhandler =
       of_file ? file_errhandler() : static_cast<Communicator*>(at->state)->errhandler;
   switch (errhandler->behaviour) {
-    case Errhandler::Kind::returns:
-      return error;
-    case Errhandler::Kind::fatal:
-      end_job(at, error, function);
-    default:
-      call_function(*errhandler, at, &error);
-      return error;
+    case Errhandler::Kind::returns: return error;
+    case Errhandler::Kind::fatal: end_job(at, error, function);
+    default: call_function(*errhandler, at, &error); return error;
   }
 }
 
@@ -193,8 +188,7 @@ int Error_class(int errorcode, int* errorclass) {
 
 int Error_string(int errorcode, char* string, int* resultlen) {
   std::string text;
-  if (!error_text(errorcode, text))
-    return raise_error(kNoHandle, MPI_ERR_ARG, "MPI_Error_string");
+  if (!error_text(errorcode, text)) return raise_error(kNoHandle, MPI_ERR_ARG, "MPI_Error_string");
   *resultlen = static_cast<int>(text.copy(string, MPI_MAX_ERROR_STRING - 1));
   string[*resultlen] = '\0';
   return MPI_SUCCESS;

@@ -6,13 +6,12 @@
 // ompi/attribute/attribute.h, ompi/errhandler/errhandler.h.
 #include <cstdint>
 
+#include "calls.hpp"
 #include "mpi_shim/objects.hpp"
 #include "mpi_shim/objects/attributes.hpp"
 #include "mpi_shim/objects/errors.hpp"
 #include "mpi_shim/objects/object_tables.hpp"
 #include "mpi_shim/program_library.hpp"
-
-#include "calls.hpp"
 
 using namespace ckpt::shim;
 
@@ -79,8 +78,7 @@ CKPT_EXPORT int ompi_attr_create_keyval_aint(int type, Function copy, Function r
 
 CKPT_EXPORT int ompi_attr_set_fint(int type, void* object, void** hash, int key, MPI_Fint value,
                                    bool predefined_key) {
-  if (g_native)
-    return CKPT_OWN(ompi_attr_set_fint)(type, object, hash, key, value, predefined_key);
+  if (g_native) return CKPT_OWN(ompi_attr_set_fint)(type, object, hash, key, value, predefined_key);
   auto* handle = static_cast<Handle*>(object);
   const int code = set_attribute(handle, key, widened(value), AttributeLanguage::fortran_integer);
   return raised(handle, code, "MPI_Attr_put");
@@ -88,8 +86,7 @@ CKPT_EXPORT int ompi_attr_set_fint(int type, void* object, void** hash, int key,
 
 CKPT_EXPORT int ompi_attr_set_aint(int type, void* object, void** hash, int key, MPI_Aint value,
                                    bool predefined_key) {
-  if (g_native)
-    return CKPT_OWN(ompi_attr_set_aint)(type, object, hash, key, value, predefined_key);
+  if (g_native) return CKPT_OWN(ompi_attr_set_aint)(type, object, hash, key, value, predefined_key);
   auto* handle = static_cast<Handle*>(object);
   const int code = set_attribute(handle, key, widened(value), AttributeLanguage::fortran_address);
   return raised(handle, code, "MPI_Comm_set_attr");

@@ -110,9 +110,10 @@ int Group_compare(MPI_Group group1, MPI_Group group2, int* result) {
   if (one->world_ranks == two->world_ranks) {
     *result = MPI_IDENT;
   } else {
-    *result = one->world_ranks.size() == two->world_ranks.size() && select(*one, *two, false).empty()
-                  ? MPI_SIMILAR
-                  : MPI_UNEQUAL;
+    *result =
+        one->world_ranks.size() == two->world_ranks.size() && select(*one, *two, false).empty()
+            ? MPI_SIMILAR
+            : MPI_UNEQUAL;
   }
   return MPI_SUCCESS;
 }

@@ -46,9 +46,7 @@ InfoEntries::iterator find(InfoEntries& entries, const char* key) {
                       [key](const auto& entry) { return entry.first == key; });
 }
 
-bool valid_key(const char* key) {
-  return key && *key && std::strlen(key) <= MPI_MAX_INFO_KEY;
-}
+bool valid_key(const char* key) { return key && *key && std::strlen(key) <= MPI_MAX_INFO_KEY; }
 
 int bad_info(const char* function) { return raise_error(kNoHandle, MPI_ERR_INFO, function); }
 
@@ -138,8 +136,7 @@ int Info_delete(MPI_Info info, const char* key) {
   if (!entries) return bad_info("MPI_Info_delete");
   if (!valid_key(key)) return bad_key("MPI_Info_delete");
   const auto place = find(*entries, key);
-  if (place == entries->end())
-    return raise_error(kNoHandle, MPI_ERR_INFO_NOKEY, "MPI_Info_delete");
+  if (place == entries->end()) return raise_error(kNoHandle, MPI_ERR_INFO_NOKEY, "MPI_Info_delete");
   entries->erase(place);
   return MPI_SUCCESS;
 }

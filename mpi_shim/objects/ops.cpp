@@ -94,8 +94,8 @@ Op* checked(MPI_Op op) {
 
 int build_lower(Op& op) {
   MPI_Op lower;
-  const int code = lower::Op_create(kEntryPoints[static_cast<std::size_t>(op.trampoline)],
-                                    op.commutes, &lower);
+  const int code =
+      lower::Op_create(kEntryPoints[static_cast<std::size_t>(op.trampoline)], op.commutes, &lower);
   if (code == MPI_SUCCESS) op.own.lower = lower;
   return code;
 }

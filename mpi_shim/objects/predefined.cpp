@@ -61,8 +61,7 @@ void* new_state(HandleKind kind, ckpt_predefined which, Handle* handle) {
       if (which == CKPT_HANDLE_MPI_INFO_NULL) return nullptr;
       return new Info;
     }
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 
@@ -109,8 +108,7 @@ void take_lower_predefined() {
     handle->lower = lower_predefined(static_cast<ckpt_predefined>(i));
     if (handle->kind == HandleKind::datatype) upper[handle->lower] = handle;
   }
-  const auto returns =
-      static_cast<MPI_Errhandler>(lower_predefined(CKPT_HANDLE_MPI_ERRORS_RETURN));
+  const auto returns = static_cast<MPI_Errhandler>(lower_predefined(CKPT_HANDLE_MPI_ERRORS_RETURN));
   lower::Comm_set_errhandler(static_cast<MPI_Comm>(lower_predefined(CKPT_HANDLE_MPI_COMM_WORLD)),
                              returns);
   lower::Comm_set_errhandler(static_cast<MPI_Comm>(lower_predefined(CKPT_HANDLE_MPI_COMM_SELF)),

@@ -23,8 +23,8 @@ int build_struct(const Datatype& type, MPI_Datatype* lower) {
 int build_subarray(const Datatype& type, MPI_Datatype* lower) {
   const int dims = type.ints[0];
   const int* sizes = type.ints.data() + 1;
-  return lower::Type_create_subarray(dims, sizes, sizes + dims, sizes + 2 * dims,
-                                     type.ints.back(), lower_member(type, 0), lower);
+  return lower::Type_create_subarray(dims, sizes, sizes + dims, sizes + 2 * dims, type.ints.back(),
+                                     lower_member(type, 0), lower);
 }
 
 int build_darray(const Datatype& type, MPI_Datatype* lower) {
@@ -39,8 +39,7 @@ int construct(const Datatype& type, MPI_Datatype* lower) {
   const auto& ints = type.ints;
   const auto& aints = type.aints;
   switch (type.combiner) {
-    case MPI_COMBINER_DUP:
-      return lower::Type_dup(lower_member(type, 0), lower);
+    case MPI_COMBINER_DUP: return lower::Type_dup(lower_member(type, 0), lower);
     case MPI_COMBINER_CONTIGUOUS:
       return lower::Type_contiguous(ints[0], lower_member(type, 0), lower);
     case MPI_COMBINER_VECTOR:
@@ -59,22 +58,15 @@ int construct(const Datatype& type, MPI_Datatype* lower) {
     case MPI_COMBINER_HINDEXED_BLOCK:
       return lower::Type_create_hindexed_block(ints[0], ints[1], aints.data(),
                                                lower_member(type, 0), lower);
-    case MPI_COMBINER_STRUCT:
-      return build_struct(type, lower);
-    case MPI_COMBINER_SUBARRAY:
-      return build_subarray(type, lower);
-    case MPI_COMBINER_DARRAY:
-      return build_darray(type, lower);
+    case MPI_COMBINER_STRUCT: return build_struct(type, lower);
+    case MPI_COMBINER_SUBARRAY: return build_subarray(type, lower);
+    case MPI_COMBINER_DARRAY: return build_darray(type, lower);
     case MPI_COMBINER_RESIZED:
       return lower::Type_create_resized(lower_member(type, 0), aints[0], aints[1], lower);
-    case MPI_COMBINER_F90_REAL:
-      return lower::Type_create_f90_real(ints[0], ints[1], lower);
-    case MPI_COMBINER_F90_COMPLEX:
-      return lower::Type_create_f90_complex(ints[0], ints[1], lower);
-    case MPI_COMBINER_F90_INTEGER:
-      return lower::Type_create_f90_integer(ints[0], lower);
-    default:
-      return MPI_ERR_TYPE;
+    case MPI_COMBINER_F90_REAL: return lower::Type_create_f90_real(ints[0], ints[1], lower);
+    case MPI_COMBINER_F90_COMPLEX: return lower::Type_create_f90_complex(ints[0], ints[1], lower);
+    case MPI_COMBINER_F90_INTEGER: return lower::Type_create_f90_integer(ints[0], lower);
+    default: return MPI_ERR_TYPE;
   }
 }
 
@@ -149,16 +141,13 @@ bool is_contiguous(const Datatype& type) {
     case MPI_COMBINER_NAMED:
     case MPI_COMBINER_F90_REAL:
     case MPI_COMBINER_F90_COMPLEX:
-    case MPI_COMBINER_F90_INTEGER:
-      return true;
+    case MPI_COMBINER_F90_INTEGER: return true;
     case MPI_COMBINER_DUP:
     case MPI_COMBINER_CONTIGUOUS:
     case MPI_COMBINER_VECTOR:
     case MPI_COMBINER_HVECTOR:
-    case MPI_COMBINER_RESIZED:
-      return type.members[0]->contiguous;
-    default:
-      return false;  // the order of its blocks may be any
+    case MPI_COMBINER_RESIZED: return type.members[0]->contiguous;
+    default: return false;  // the order of its blocks may be any
   }
 }
 

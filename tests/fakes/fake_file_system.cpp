@@ -124,7 +124,8 @@ std::uint64_t FakeFileSystem::steps() const {
 Status FakeFileSystem::step(const char* operation, const std::string& subject) {
   const std::uint64_t number = steps_++;
   if (power_cut_ && number >= *power_cut_) return fail_errno(operation, subject, EIO);
-  if (failing_ && number == failing_->first) return fail_errno(operation, subject, failing_->second);
+  if (failing_ && number == failing_->first)
+    return fail_errno(operation, subject, failing_->second);
   return {};
 }
 

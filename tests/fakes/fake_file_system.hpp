@@ -27,8 +27,8 @@ namespace ckpt::fakes {
 enum class Survival {
   nothing,  // only what was fsynced
   everything,
-  some_a,   // a deterministic half of the unsynced writes; names up to the middle
-  some_b,   // the other half; all names
+  some_a,  // a deterministic half of the unsynced writes; names up to the middle
+  some_b,  // the other half; all names
 };
 
 class FakeFileSystem : public FileSystem {

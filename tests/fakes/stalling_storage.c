@@ -57,7 +57,8 @@ DIR* opendir(const char* path) {
 }
 
 int rename(const char* from, const char* to) {
-  int (*real)(const char*, const char*) = (int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename");
+  int (*real)(const char*, const char*) =
+      (int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename");
   const char* name = strrchr(to, '/');
   if (name && strncmp(name, "/gen-", 5) == 0) stall('c', to, ".commit");
   return real(from, to);
@@ -71,13 +72,13 @@ static int stalling_open(const char* path, int flags, mode_t mode) {
   return real_open()(path, flags, mode);
 }
 
-#define CKPT_OPEN(name)                                            \
-  int name(const char* path, int flags, ...) {                     \
-    va_list more;                                                  \
-    va_start(more, flags);                                         \
+#define CKPT_OPEN(name)                                             \
+  int name(const char* path, int flags, ...) {                      \
+    va_list more;                                                   \
+    va_start(more, flags);                                          \
     const mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0; \
-    va_end(more);                                                  \
-    return stalling_open(path, flags, mode);                       \
+    va_end(more);                                                   \
+    return stalling_open(path, flags, mode);                        \
   }
 CKPT_OPEN(open)
 CKPT_OPEN(open64)

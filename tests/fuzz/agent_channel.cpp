@@ -1,11 +1,12 @@
 // AgentChannel: what an agent says to a rank's shim, through a real socket.
+#include "mpi_shim/agent_channel.hpp"
+
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
-#include "mpi_shim/agent_channel.hpp"
 #include "tests/fuzz/input.hpp"
 
 namespace {
@@ -20,9 +21,9 @@ class Agent {
     address.sun_family = AF_UNIX;
     path_.copy(address.sun_path, sizeof address.sun_path - 1);
     listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ckpt::fuzz::require(
-        ::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-        ::listen(listener_, 1) == 0);
+    ckpt::fuzz::require(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) ==
+                            0 &&
+                        ::listen(listener_, 1) == 0);
   }
   ~Agent() {
     ::close(listener_);

@@ -16,8 +16,7 @@ namespace {
 using namespace ckpt;
 
 std::vector<std::uint8_t> good_file(const std::string& path) {
-  const auto written =
-      image::sample::write(linux_file_system(), path, image::sample::job(2), 1);
+  const auto written = image::sample::write(linux_file_system(), path, image::sample::job(2), 1);
   fuzz::require(written.has_value());
   return image::sample::read_bytes(path);
 }
@@ -27,7 +26,8 @@ enum Damage : std::uint8_t { overwrite, cut, zeroes, copy, kinds };
 void damage(std::vector<std::uint8_t>& file, fuzz::Input& input) {
   const auto kind = input.number<std::uint8_t>() % kinds;
   const std::size_t place = input.number<std::uint32_t>() % (file.size() + 1);
-  const std::size_t count = std::min<std::size_t>(input.number<std::uint8_t>(), file.size() - place);
+  const std::size_t count =
+      std::min<std::size_t>(input.number<std::uint8_t>(), file.size() - place);
   const auto at = file.begin() + static_cast<std::ptrdiff_t>(place);
   switch (kind) {
     case overwrite: {

@@ -7,8 +7,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto job = coordinator::parse_job(fuzz::Input(data, size).rest_as_text());
   if (!job) return 0;
   const auto again = coordinator::parse_job(coordinator::job_text(*job));
-  fuzz::require(again && again->command == job->command &&
-                again->environment == job->environment && again->options == job->options &&
-                again->world_size == job->world_size);
+  fuzz::require(again && again->command == job->command && again->environment == job->environment &&
+                again->options == job->options && again->world_size == job->world_size);
   return 0;
 }

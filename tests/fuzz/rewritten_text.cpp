@@ -17,8 +17,8 @@ std::uint64_t text_in_arena() {
   fuzz::require(lower::arena_open() == 0);
   for (std::uint32_t kind = 0; kind < lower::kSteerKinds; ++kind)
     lower::control().stubs[kind] = CKPT_ARENA_START + kind * 16;
-  const long at = lower::arena_mmap(kLibrary, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                    -1, 0);
+  const long at =
+      lower::arena_mmap(kLibrary, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   fuzz::require(at > 0);
   return static_cast<std::uint64_t>(at);
 }

@@ -1,5 +1,6 @@
 // parse_shim_frame: what a rank's process says to its agent.
 #include "agent/relay/shim_frames.hpp"
+
 #include "tests/fuzz/input.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

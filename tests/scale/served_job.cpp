@@ -30,9 +30,7 @@ int ms_until(Clock::time_point end) {
 }
 
 // A connection that a child has as well would not end when its agent dies.
-void keep_descriptors() {
-  static_cast<void>(::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC));
-}
+void keep_descriptors() { static_cast<void>(::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC)); }
 
 // VALUE of KEY=VALUE in a line of the log.
 std::string field(const std::string& line, const std::string& key) {

@@ -104,8 +104,7 @@ bool SimulatedAgent::holds(Hold when) {
 void SimulatedAgent::perform(const relay::ToRank& action) {
   const relay::ShimOrder& order = action.order;
   switch (order.type) {
-    case CKPT_FRAME_QUIESCE:
-      return answer_quiesce(action.rank, order.generation);
+    case CKPT_FRAME_QUIESCE: return answer_quiesce(action.rank, order.generation);
     case CKPT_FRAME_TARGETS: {
       std::uint64_t& begun = around_.begun[static_cast<std::size_t>(action.rank)];
       for (const ckpt_clock& clock : order.clocks) {
@@ -121,10 +120,8 @@ void SimulatedAgent::perform(const relay::ToRank& action) {
       return say(action.rank,
                  relay::SentFrame{order.generation, {{(action.rank + 1) % world, 0, sent}}});
     }
-    case CKPT_FRAME_DRAIN:
-      return answer_drain(action.rank, order);
-    default:
-      return;  // it goes on
+    case CKPT_FRAME_DRAIN: return answer_drain(action.rank, order);
+    default: return;  // it goes on
   }
 }
 

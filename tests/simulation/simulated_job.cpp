@@ -84,12 +84,8 @@ bool SimulatedJob::move(std::int32_t number) {
       ++rank.state.position;
       moved = true;
       break;
-    case Operation::receive:
-      moved = receive(number, operation);
-      break;
-    case Operation::collective:
-      moved = begin_collective(number, operation);
-      break;
+    case Operation::receive: moved = receive(number, operation); break;
+    case Operation::collective: moved = begin_collective(number, operation); break;
   }
   if (finished(number) && moved) rank.outbox.push_back(relay::FinalizingFrame{});
   return moved;
@@ -217,13 +213,9 @@ void SimulatedJob::set_targets(std::int32_t number, const relay::ShimOrder& orde
 void SimulatedJob::tell(std::int32_t number, const relay::ShimOrder& order) {
   Rank& rank = ranks_[static_cast<std::size_t>(number)];
   switch (order.type) {
-    case CKPT_FRAME_QUIESCE:
-      return quiesce(number, order.generation);
-    case CKPT_FRAME_TARGETS:
-      return set_targets(number, order);
-    case CKPT_FRAME_RELEASE:
-      rank.released = rank.parked;
-      return;
+    case CKPT_FRAME_QUIESCE: return quiesce(number, order.generation);
+    case CKPT_FRAME_TARGETS: return set_targets(number, order);
+    case CKPT_FRAME_RELEASE: rank.released = rank.parked; return;
     case CKPT_FRAME_CUT: {
       if (rank.state.inside_collective) fault("cut inside a collective");
       rank.mode = Mode::closed;
@@ -237,10 +229,8 @@ void SimulatedJob::tell(std::int32_t number, const relay::ShimOrder& order) {
       for (const ckpt_marker& marker : order.markers) rank.expected[marker.peer] = marker.count;
       rank.mode = Mode::draining;
       return;
-    case CKPT_FRAME_RESUME:
-      return resume(number);
-    default:
-      fault("frame " + std::to_string(order.type));
+    case CKPT_FRAME_RESUME: return resume(number);
+    default: fault("frame " + std::to_string(order.type));
   }
 }
 

@@ -22,9 +22,9 @@ namespace ckpt::simulation {
 
 struct Operation {
   enum Kind : std::uint8_t { send, receive, collective } kind = send;
-  std::int32_t peer = 0;   // send, receive
-  std::uint64_t gid = 0;   // collective
-  std::uint64_t value = 0; // send: what is sent; receive: what must come
+  std::int32_t peer = 0;    // send, receive
+  std::uint64_t gid = 0;    // collective
+  std::uint64_t value = 0;  // send: what is sent; receive: what must come
 };
 
 struct Communicator {

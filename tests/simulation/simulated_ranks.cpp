@@ -50,19 +50,14 @@ ckpt_hello SimulatedRanks::hello(std::int32_t rank) const {
 void SimulatedRanks::tell(std::int32_t rank, const relay::ShimOrder& order,
                           std::vector<Said>& answers) {
   switch (order.type) {
-    case CKPT_FRAME_QUIESCE:
-      return quiesce(rank, order, answers);
-    case CKPT_FRAME_TARGETS:
-      return set_targets(rank, order, answers);
-    case CKPT_FRAME_CUT:
-      return cut(rank, order, answers);
-    case CKPT_FRAME_DRAIN:
-      return drain(rank, order, answers);
+    case CKPT_FRAME_QUIESCE: return quiesce(rank, order, answers);
+    case CKPT_FRAME_TARGETS: return set_targets(rank, order, answers);
+    case CKPT_FRAME_CUT: return cut(rank, order, answers);
+    case CKPT_FRAME_DRAIN: return drain(rank, order, answers);
     case CKPT_FRAME_RESUME:
       answers.push_back(frame(rank, CKPT_FRAME_RESUMED, ckpt_generation{order.generation}));
       return;
-    default:
-      fault(rank, "was told frame " + std::to_string(order.type));
+    default: fault(rank, "was told frame " + std::to_string(order.type));
   }
 }
 

@@ -53,12 +53,9 @@ Traffic::Traffic(const Shape& shape) : shape_(shape) {
 void Traffic::peers_of(std::int32_t rank, std::vector<std::int32_t>& peers) const {
   const auto world = static_cast<std::uint64_t>(shape_.world());
   switch (shape_.pattern) {
-    case Pattern::halo6:
-      return grid_peers(rank, false, peers);
-    case Pattern::halo26:
-      return grid_peers(rank, true, peers);
-    case Pattern::few:
-      return add_all_pairs_with_few(rank, peers);
+    case Pattern::halo6: return grid_peers(rank, false, peers);
+    case Pattern::halo26: return grid_peers(rank, true, peers);
+    case Pattern::few: return add_all_pairs_with_few(rank, peers);
     case Pattern::random:
       for (int i = 0; i < kRandomPeers; ++i) {
         peers.push_back(static_cast<std::int32_t>(

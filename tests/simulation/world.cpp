@@ -140,12 +140,9 @@ bool World::move(Connection& connection, std::size_t what) {
   // Old frames take their time, so that some come behind the new hello.
   const bool slow = link.cut && random_() % 64 != 0;
   switch (what) {
-    case 0:
-      return !asleep && !slow && process.read(link);
-    case 1:
-      return agents_own && agent.read();
-    case 2:
-      return !asleep && !slow && random_() % 4 == 0 && process.notice(link);
+    case 0: return !asleep && !slow && process.read(link);
+    case 1: return agents_own && agent.read();
+    case 2: return !asleep && !slow && random_() % 4 == 0 && process.notice(link);
     default:
       if (!agents_own || link.silent || (!link.cut && link.coordinator_open)) return false;
       if (random_() % 4 != 0) return false;

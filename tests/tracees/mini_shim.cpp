@@ -52,21 +52,18 @@ void answer(const ckpt_frame& frame, const std::vector<unsigned char>& payload) 
     std::memcpy(&generation, payload.data(), sizeof generation);
   ckpt_list list{};
   switch (frame.type) {
-    case CKPT_FRAME_QUIESCE:
-      return say_list(CKPT_FRAME_CLOCKS, generation);
+    case CKPT_FRAME_QUIESCE: return say_list(CKPT_FRAME_CLOCKS, generation);
     case CKPT_FRAME_TARGETS:
       std::memcpy(&list, payload.data(), sizeof list);
       return say(CKPT_FRAME_LEVEL, ckpt_level{generation, list.arg});
-    case CKPT_FRAME_CUT:
-      return say_list(CKPT_FRAME_SENT, generation);
+    case CKPT_FRAME_CUT: return say_list(CKPT_FRAME_SENT, generation);
     case CKPT_FRAME_DRAIN:
       block.drained = goes_on ? 0 : 1;
       return say(CKPT_FRAME_DRAINED, ckpt_drained{generation, 2, 200});
     case CKPT_FRAME_RESUME:
       block.drained = 0;
       return say(CKPT_FRAME_RESUMED, ckpt_generation{generation});
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -86,8 +83,8 @@ int main(int argc, char** argv) {
   if (option == "pipe" && ::pipe(pipe_ends) != 0) return 3;
 
   constexpr std::size_t kPages = 100;
-  auto* memory = static_cast<char*>(::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* memory = static_cast<char*>(
+      ::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   for (std::size_t page = 0; page < kPages; ++page)
     std::snprintf(memory + page * 4096, 64, "rank %s page %zu", argv[2], page);
 

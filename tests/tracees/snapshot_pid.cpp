@@ -52,11 +52,11 @@ int main(int argc, char** argv) {
   const auto frozen = snapshot.freeze();
   if (!frozen) return complain(frozen.error().error);
   const ckpt::snapshot::RankFrozen& rank = frozen->front();
-  std::printf("frozen_us=%.1f threads=%zu regions=%zu bytes<=%llu%s%s\n",
-              static_cast<double>(rank.frozen_ns) / 1e3, rank.threads, rank.regions,
-              static_cast<unsigned long long>(snapshot.upper_bytes()),
-              rank.fork_failure.empty() ? "" : " copied while stopped: ",
-              rank.fork_failure.c_str());
+  std::printf(
+      "frozen_us=%.1f threads=%zu regions=%zu bytes<=%llu%s%s\n",
+      static_cast<double>(rank.frozen_ns) / 1e3, rank.threads, rank.regions,
+      static_cast<unsigned long long>(snapshot.upper_bytes()),
+      rank.fork_failure.empty() ? "" : " copied while stopped: ", rank.fork_failure.c_str());
   const double start = seconds();
   ckpt::FileSystem& files = ckpt::linux_file_system();
   auto writer = ckpt::image::GenerationWriter::create(files, partial, job);

@@ -38,8 +38,8 @@ std::uint64_t pattern(std::uint64_t i) { return i * 0x9e3779b97f4a7c15ull + 1; }
 
 // A page of pattern in every second one: the others stay untouched.
 std::uint64_t* filled(std::size_t bytes, int protection, int flags, int fd = -1) {
-  auto* words = static_cast<std::uint64_t*>(
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0));
+  auto* words =
+      static_cast<std::uint64_t*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0));
   if (words == MAP_FAILED) std::abort();
   for (std::size_t page = 0; page < bytes / 4096; page += 2)
     for (std::size_t i = page * 512; i < page * 512 + 512; ++i) words[i] = pattern(i);
@@ -100,7 +100,7 @@ int main(int argc, char** argv) {
   alternate.ss_sp = handler_stack;
   alternate.ss_size = sizeof handler_stack;
   ::sigaltstack(&alternate, nullptr);
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) { alarms = alarms + 1; };
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   ::sigaction(SIGALRM, &action, nullptr);
@@ -145,14 +145,14 @@ int main(int argc, char** argv) {
   stack_t now{};
   ::sigaltstack(nullptr, &now);
   const mode_t mask = ::umask(0);
-  const char* verdict = !holds(heap, bytes)                 ? "private memory differs"
-                        : !holds(hidden, 1 << 20)           ? "hidden memory differs"
-                        : !holds(shared, 1 << 20)           ? "shared memory differs"
-                        : !holds(dirty, 1 << 20)            ? "changed file pages differ"
-                        : now.ss_sp != handler_stack        ? "alternate stack differs"
-                        : mask != 027                       ? "umask differs"
-                        : alarms == 0                       ? "no alarm came"
-                                                            : "good";
+  const char* verdict = !holds(heap, bytes)          ? "private memory differs"
+                        : !holds(hidden, 1 << 20)    ? "hidden memory differs"
+                        : !holds(shared, 1 << 20)    ? "shared memory differs"
+                        : !holds(dirty, 1 << 20)     ? "changed file pages differ"
+                        : now.ss_sp != handler_stack ? "alternate stack differs"
+                        : mask != 027                ? "umask differs"
+                        : alarms == 0                ? "no alarm came"
+                                                     : "good";
   if (std::FILE* file = std::fopen((directory + "/verdict").c_str(), "w")) {
     std::fprintf(file, "%s\n", verdict);
     std::fclose(file);

@@ -15,11 +15,16 @@ std::string attribute_path(hid_t object, const char* name) { return path_of(obje
 
 template <typename T>
 hid_t number_type() {
-  if constexpr (std::is_same_v<T, bool>) return H5T_STD_U8LE;
-  else if constexpr (std::is_same_v<T, std::uint32_t>) return H5T_STD_U32LE;
-  else if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_STD_U64LE;
-  else if constexpr (std::is_same_v<T, std::int32_t>) return H5T_STD_I32LE;
-  else return H5T_STD_I64LE;
+  if constexpr (std::is_same_v<T, bool>)
+    return H5T_STD_U8LE;
+  else if constexpr (std::is_same_v<T, std::uint32_t>)
+    return H5T_STD_U32LE;
+  else if constexpr (std::is_same_v<T, std::uint64_t>)
+    return H5T_STD_U64LE;
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return H5T_STD_I32LE;
+  else
+    return H5T_STD_I64LE;
 }
 
 Status write_scalar(hid_t object, const char* name, hid_t type, const void* value) {
@@ -87,8 +92,8 @@ Result<T> read_attribute(hid_t object, const char* name) {
       return fail("read attribute", subject, "it has another type");
     }
     std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T> value{};
-    CKPT_TRY(check(H5Aread(open.attribute.get(), open.type.get(), &value), "read attribute",
-                   subject));
+    CKPT_TRY(
+        check(H5Aread(open.attribute.get(), open.type.get(), &value), "read attribute", subject));
     return static_cast<T>(value);
   }
 }

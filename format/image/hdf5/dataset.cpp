@@ -83,7 +83,8 @@ Result<Handle> create_group(hid_t parent, const char* name) {
   const std::string subject = path_of(parent, name);
   const auto list = CKPT_TRY(own(H5Pcreate(H5P_GROUP_CREATE), "H5Pcreate", subject));
   CKPT_TRY(keep_attributes_in_header(list.get(), subject));
-  CKPT_TRY(check(H5Pset_link_phase_change(list.get(), 64, 32), "H5Pset_link_phase_change", subject));
+  CKPT_TRY(
+      check(H5Pset_link_phase_change(list.get(), 64, 32), "H5Pset_link_phase_change", subject));
   return own(H5Gcreate2(parent, name, H5P_DEFAULT, list.get(), H5P_DEFAULT), "create group",
              subject);
 }
@@ -95,13 +96,13 @@ Result<Handle> open_group(hid_t parent, const char* name) {
 Status write_dataset(hid_t group, const char* name, hid_t type, std::vector<hsize_t> extent,
                      const void* bytes, std::size_t size) {
   const std::string subject = path_of(group, name);
-  const auto space = CKPT_TRY(own(
-      H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), "H5Screate",
-      subject));
+  const auto space =
+      CKPT_TRY(own(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr),
+                   "H5Screate", subject));
   const auto list = CKPT_TRY(metadata_creation_list(size, subject));
-  const auto dataset = CKPT_TRY(own(H5Dcreate2(group, name, type, space.get(), H5P_DEFAULT,
-                                               list.get(), H5P_DEFAULT),
-                                    "create dataset", subject));
+  const auto dataset =
+      CKPT_TRY(own(H5Dcreate2(group, name, type, space.get(), H5P_DEFAULT, list.get(), H5P_DEFAULT),
+                   "create dataset", subject));
   if (size > 0) {
     CKPT_TRY(check(H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes),
                    "write dataset", subject));
@@ -135,9 +136,9 @@ Result<DatasetBytes> read_dataset(hid_t group, const char* name, int dimensions)
   }
   read.bytes.resize(size);
   if (size > 0) {
-    CKPT_TRY(check(H5Dread(dataset.get(), read.type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                           read.bytes.data()),
-                   "read dataset", subject));
+    CKPT_TRY(check(
+        H5Dread(dataset.get(), read.type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, read.bytes.data()),
+        "read dataset", subject));
   }
   const auto stored =
       CKPT_TRY(read_attribute<std::uint64_t>(dataset.get(), schema::attribute::any::xxh3_64));
@@ -185,8 +186,8 @@ Result<std::vector<std::string>> read_strings(hid_t group, const char* name) {
   const std::string subject = path_of(group, name);
   const auto read = CKPT_TRY(read_dataset(group, name, 1));
   const auto dataset = CKPT_TRY(own(H5Dopen2(group, name, H5P_DEFAULT), "open dataset", subject));
-  const auto encoding = CKPT_TRY(
-      read_attribute<std::string>(dataset.get(), schema::attribute::strings::encoding));
+  const auto encoding =
+      CKPT_TRY(read_attribute<std::string>(dataset.get(), schema::attribute::strings::encoding));
   const auto* text = reinterpret_cast<const char*>(read.bytes.data());
   std::vector<std::string> strings;
   if (encoding == schema::kEncodingText && H5Tget_class(read.type.get()) == H5T_STRING) {
@@ -196,8 +197,7 @@ Result<std::vector<std::string>> read_strings(hid_t group, const char* name) {
     }
     return strings;
   }
-  if (encoding == schema::kEncodingNulTerminated &&
-      H5Tequal(read.type.get(), H5T_STD_U8LE) > 0 &&
+  if (encoding == schema::kEncodingNulTerminated && H5Tequal(read.type.get(), H5T_STD_U8LE) > 0 &&
       (read.bytes.empty() || read.bytes.back() == 0)) {
     for (std::size_t at = 0; at < read.bytes.size(); at += strings.back().size() + 1) {
       strings.emplace_back(text + at);

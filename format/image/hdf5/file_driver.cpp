@@ -174,8 +174,8 @@ Result<Handle> access_list(OpenedFile& opened) {
   // nearly all smaller.
   CKPT_TRY(check(H5Pset_alignment(list.get(), kPageSize, kPageSize), "H5Pset_alignment", subject));
   CKPT_TRY(check(H5Pset_meta_block_size(list.get(), 64 << 10), "H5Pset_meta_block_size", subject));
-  CKPT_TRY(check(H5Pset_fclose_degree(list.get(), H5F_CLOSE_STRONG), "H5Pset_fclose_degree",
-                 subject));
+  CKPT_TRY(
+      check(H5Pset_fclose_degree(list.get(), H5F_CLOSE_STRONG), "H5Pset_fclose_degree", subject));
   return list;
 }
 

@@ -32,7 +32,8 @@ struct OpenedFile {
   std::unique_ptr<File> file;
   std::optional<Error> error;
   bool drop_writes = false;  // after an error, or when the file is thrown away
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> payload;  // [start, end): not HDF5's to write
+  std::vector<std::pair<std::uint64_t, std::uint64_t>>
+      payload;  // [start, end): not HDF5's to write
 };
 
 // A file access property list for the file: this driver, latest format, page

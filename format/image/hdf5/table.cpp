@@ -24,7 +24,8 @@ Result<Handle> column_type(const Column& column, const std::string& subject) {
   }
   auto type = CKPT_TRY(own(H5Tenum_create(H5T_STD_U32LE), "H5Tenum_create", subject));
   for (const EnumName& entry : column.names) {
-    CKPT_TRY(check(H5Tenum_insert(type.get(), entry.name, &entry.value), "H5Tenum_insert", subject));
+    CKPT_TRY(
+        check(H5Tenum_insert(type.get(), entry.name, &entry.value), "H5Tenum_insert", subject));
   }
   return type;
 }

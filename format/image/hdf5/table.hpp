@@ -52,10 +52,14 @@ struct TableBytes {
 
 template <typename T>
 constexpr ColumnKind integer_kind() {
-  if constexpr (std::is_same_v<T, bool>) return ColumnKind::u8;
-  else if constexpr (std::is_same_v<T, std::uint32_t>) return ColumnKind::u32;
-  else if constexpr (std::is_same_v<T, std::uint64_t>) return ColumnKind::u64;
-  else if constexpr (std::is_same_v<T, std::int32_t>) return ColumnKind::i32;
+  if constexpr (std::is_same_v<T, bool>)
+    return ColumnKind::u8;
+  else if constexpr (std::is_same_v<T, std::uint32_t>)
+    return ColumnKind::u32;
+  else if constexpr (std::is_same_v<T, std::uint64_t>)
+    return ColumnKind::u64;
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return ColumnKind::i32;
   else {
     static_assert(std::is_same_v<T, std::int64_t>, "no column type for this member");
     return ColumnKind::i64;

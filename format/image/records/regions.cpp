@@ -109,8 +109,8 @@ Result<Region> region_from(RegionRow& row, const std::vector<FileRow>& files,
   region.vm_flags = std::move(row.vm_flags);
   if (row.file == -1) return region;
   if (row.file < 0 || static_cast<std::size_t>(row.file) >= files.size()) {
-    return fail("read", subject, fmt::format("file {} of region {:#x} is not in the table",
-                                             row.file, row.start));
+    return fail("read", subject,
+                fmt::format("file {} of region {:#x} is not in the table", row.file, row.start));
   }
   const FileRow& file = files[static_cast<std::size_t>(row.file)];
   region.path = file.path;

@@ -98,7 +98,8 @@ Status write_threads(hid_t group, const std::vector<Thread>& threads) {
 }
 
 Result<std::vector<Thread>> read_threads(hid_t group) {
-  auto rows = CKPT_TRY(hdf5::read_table<ThreadRow>(group, schema::dataset::threads, thread_columns));
+  auto rows =
+      CKPT_TRY(hdf5::read_table<ThreadRow>(group, schema::dataset::threads, thread_columns));
   const auto registers =
       CKPT_TRY(hdf5::read_table<Registers>(group, schema::dataset::registers, register_columns));
   if (registers.size() != rows.size()) {

@@ -46,8 +46,8 @@ Status read_timers(hid_t group, Process& process) {
                 "it does not have three rows");
   }
   std::copy(intervals.begin(), intervals.end(), process.interval_timers);
-  process.posix_timers = CKPT_TRY(
-      hdf5::read_table<PosixTimer>(group, schema::dataset::posix_timers, posix_columns));
+  process.posix_timers =
+      CKPT_TRY(hdf5::read_table<PosixTimer>(group, schema::dataset::posix_timers, posix_columns));
   return {};
 }
 

@@ -137,10 +137,8 @@ class Scanner {
       case ZYDIS_MNEMONIC_OR:
       case ZYDIS_MNEMONIC_MOVZX:
       case ZYDIS_MNEMONIC_MOVSXD:
-      case ZYDIS_MNEMONIC_CMPXCHG:
-        return true;
-      default:
-        return false;
+      case ZYDIS_MNEMONIC_CMPXCHG: return true;
+      default: return false;
     }
   }
 

@@ -57,18 +57,12 @@ std::optional<std::int64_t> encoded(Cursor& cursor, std::uint8_t encoding) {
   switch (encoding & 0x0f) {
     case 0x00:
     case 0x04:
-    case 0x0c:
-      return cursor.take<std::int64_t>();
-    case 0x02:
-      return cursor.take<std::uint16_t>();
-    case 0x03:
-      return cursor.take<std::uint32_t>();
-    case 0x0a:
-      return cursor.take<std::int16_t>();
-    case 0x0b:
-      return cursor.take<std::int32_t>();
-    default:
-      return std::nullopt;
+    case 0x0c: return cursor.take<std::int64_t>();
+    case 0x02: return cursor.take<std::uint16_t>();
+    case 0x03: return cursor.take<std::uint32_t>();
+    case 0x0a: return cursor.take<std::int16_t>();
+    case 0x0b: return cursor.take<std::int32_t>();
+    default: return std::nullopt;
   }
 }
 
@@ -89,21 +83,16 @@ std::optional<std::uint8_t> pointer_encoding(std::span<const std::uint8_t> secti
   cie.leb128();
   for (std::size_t i = 1; i < augmentation.size(); ++i) {
     switch (augmentation[i]) {
-      case 'R':
-        return cie.bad() ? std::nullopt : std::optional(cie.take<std::uint8_t>());
-      case 'L':
-        cie.take<std::uint8_t>();
-        break;
+      case 'R': return cie.bad() ? std::nullopt : std::optional(cie.take<std::uint8_t>());
+      case 'L': cie.take<std::uint8_t>(); break;
       case 'P': {
         const auto encoding = cie.take<std::uint8_t>();
         if (!encoded(cie, encoding)) return std::nullopt;
         break;
       }
       case 'S':
-      case 'B':
-        break;
-      default:
-        return std::nullopt;
+      case 'B': break;
+      default: return std::nullopt;
     }
   }
   return kAbsolute;

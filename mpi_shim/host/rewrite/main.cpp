@@ -68,8 +68,8 @@ Status write_copy(const LibraryFile& library, const CodeSites& sites, int fd,
     if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X)) continue;
     if (segment.p_offset > bytes.size() || segment.p_filesz > bytes.size() - segment.p_offset)
       return fail("read", path, "an executable segment lies outside the file");
-    Status written = write_at(fd, bytes.data() + segment.p_offset, segment.p_filesz,
-                              segment.p_offset, path);
+    Status written =
+        write_at(fd, bytes.data() + segment.p_offset, segment.p_filesz, segment.p_offset, path);
     if (!written) return written;
   }
   return write_at(fd, &trailer, sizeof trailer, lower::page_up(bytes.size()), path);

@@ -1,8 +1,8 @@
 /* adversary [ROUNDS [MESSAGES [SEED [WINDOW]]]]    defaults 60 400 1 300
  *
- * ROUNDS 0: until the file $ADVERSARY_STOP exists. Each round every rank sends MESSAGES messages of 1 byte to 8 megabytes, with
- * up to WINDOW of them under way, and checks every byte and the order of all
- * that it receives. Prints "adversary: OK rounds=R messages=N bytes=B digest=D". */
+ * ROUNDS 0: until the file $ADVERSARY_STOP exists. Each round every rank sends MESSAGES messages of
+ * 1 byte to 8 megabytes, with up to WINDOW of them under way, and checks every byte and the order
+ * of all that it receives. Prints "adversary: OK rounds=R messages=N bytes=B digest=D". */
 #include "adversary.h"
 
 #include <inttypes.h>

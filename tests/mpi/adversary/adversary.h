@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum {
-  kLanes = 4,       /* communicators, each received from in its own way */
+  kLanes = 4, /* communicators, each received from in its own way */
   kTags = 5,
   kMaxRanks = 64,
   kSmallest = 1,
@@ -26,9 +26,9 @@ enum {
 };
 
 enum lane {
-  LANE_EXACT = 0,    /* Irecv of a source and a tag, into a buffer of the exact size */
-  LANE_WILDCARD = 1, /* Irecv of ANY_SOURCE and ANY_TAG, many posted */
-  LANE_PROBED = 2,   /* Probe, Iprobe, Mprobe, then a receive; all sizes */
+  LANE_EXACT = 0,     /* Irecv of a source and a tag, into a buffer of the exact size */
+  LANE_WILDCARD = 1,  /* Irecv of ANY_SOURCE and ANY_TAG, many posted */
+  LANE_PROBED = 2,    /* Probe, Iprobe, Mprobe, then a receive; all sizes */
   LANE_PERSISTENT = 3 /* Recv_init, started again and again: one size, a tag a source */
 };
 

@@ -1,6 +1,6 @@
-#include "adversary.h"
-
 #include <string.h>
+
+#include "adversary.h"
 
 uint64_t mix(uint64_t x) {
   x ^= x >> 33;
@@ -23,8 +23,10 @@ struct message plan_next(struct plan* plan) {
   m.source = plan->source;
   m.destination = (int)(h % (uint64_t)plan->ranks);
   uint32_t lane = (uint32_t)(h >> 16) % 16;
-  m.lane = lane < 5 ? LANE_EXACT : lane < 10 ? LANE_WILDCARD : lane < 14 ? LANE_PROBED
-                                                                         : LANE_PERSISTENT;
+  m.lane = lane < 5    ? LANE_EXACT
+           : lane < 10 ? LANE_WILDCARD
+           : lane < 14 ? LANE_PROBED
+                       : LANE_PERSISTENT;
   m.tag = m.lane == LANE_PERSISTENT ? 0 : (int)((h >> 24) % kTags);
   uint32_t kind = (uint32_t)(h >> 40) % 16;
   m.kind = kind == 0 ? SEND_SYNCHRONOUS : kind == 1 ? SEND_BUFFERED : SEND_NORMAL;
@@ -46,8 +48,11 @@ uint32_t message_size(uint64_t seed, const struct message* m) {
   uint64_t h = mix(message_key(seed, m) + 1);
   if (m->lane == LANE_PERSISTENT) return 1500;
   uint32_t draw = (uint32_t)(h % 1000);
-  int bits = draw < 400 ? (int)(draw % 9) : draw < 800 ? 8 + (int)(draw % 5)
-             : draw < 960 ? 12 + (int)(draw % 5) : draw < 997 ? 16 + (int)(draw % 4) : 22;
+  int bits = draw < 400   ? (int)(draw % 9)
+             : draw < 800 ? 8 + (int)(draw % 5)
+             : draw < 960 ? 12 + (int)(draw % 5)
+             : draw < 997 ? 16 + (int)(draw % 4)
+                          : 22;
   uint32_t size = (1u << bits) + (uint32_t)((h >> 20) % (1u << bits));
   uint32_t limit = m->lane == LANE_WILDCARD ? kWildcardLimit : kLargest;
   return size > limit ? limit : size;

@@ -1,8 +1,8 @@
-#include "adversary.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "adversary.h"
 
 enum { kPosted = 24, kExactPosted = 64, kBsendBytes = 4 << 20 };
 static const size_t kSendLimit = 48u << 20; /* bytes being sent at one time, at most */
@@ -289,8 +289,7 @@ static void end_collective(struct traffic* t, int round, const uint64_t* sum,
                            MPI_Request* request) {
   uint64_t expected = 0;
   MPI_Wait(request, MPI_STATUS_IGNORE);
-  for (int r = 0; r < t->ranks; r++)
-    expected += mix(t->seed + (uint64_t)round * 64 + (uint64_t)r);
+  for (int r = 0; r < t->ranks; r++) expected += mix(t->seed + (uint64_t)round * 64 + (uint64_t)r);
   if (*sum != expected) {
     fprintf(stderr, "adversary: rank %d: wrong Iallreduce in round %d\n", t->rank, round);
     MPI_Abort(MPI_COMM_WORLD, 3);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct plate {
-  int rows, columns;  /* own points, without the halo */
+  int rows, columns; /* own points, without the halo */
   int first_row, first_column, edge;
   double *now, *next;
   MPI_Comm grid;

@@ -1,8 +1,8 @@
 /* A rank stands in a blocking call. The other one holds, and releases it. */
-#include "scenario.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 enum { kSmall = 1000, kLarge = 8 << 20 };
 

@@ -1,9 +1,9 @@
 /* Collectives that some ranks have begun, and the whole set before and after
  * the cut. */
-#include "scenario.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 void scenario_barrier_late(void) {
   if (here.rank == 0)
@@ -41,8 +41,7 @@ void scenario_iallreduce_late(void) {
   if (here.rank >= 2) hold();
   hold_after();
   MPI_Wait(&request, MPI_STATUS_IGNORE);
-  for (int i = 0; i < kCount; i++)
-    CHECK(out[i] == 60 + 4L * i, "element %d is %ld", i, out[i]);
+  for (int i = 0; i < kCount; i++) CHECK(out[i] == 60 + 4L * i, "element %d is %ld", i, out[i]);
 }
 
 void scenario_ibcast_late(void) {
@@ -140,11 +139,8 @@ void scenario_dependency_late(void) {
       MPI_Recv(&token, 1, MPI_INT, 1, 9, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
       CHECK(token == 4, "token %d", token);
       break;
-    case 2:
-      mark_ready();
-      break;
-    default:
-      hold();
+    case 2: mark_ready(); break;
+    default: hold();
   }
   MPI_Allreduce(&value, &sum, 1, MPI_INT, MPI_SUM, half);
   CHECK(sum == (here.rank % 2 ? 4 : 2), "sum %d", sum);
@@ -213,7 +209,10 @@ static void symmetric(MPI_Comm comm, int rank, int n) {
   int product = 1;
   for (int i = 1; i <= n; i++) product *= i;
   CHECK(sum == product, "Allreduce in place");
-  struct { double value; int rank; } own = {10.0 - rank, rank}, least;
+  struct {
+    double value;
+    int rank;
+  } own = {10.0 - rank, rank}, least;
   MPI_Allreduce(&own, &least, 1, MPI_DOUBLE_INT, MPI_MINLOC, comm);
   CHECK(least.rank == n - 1, "MINLOC");
 }

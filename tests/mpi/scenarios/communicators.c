@@ -1,9 +1,9 @@
 /* Communicators, groups, topologies and what hangs on them. */
-#include "scenario.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 static int sum_of_ranks(MPI_Comm comm) {
   int sum = 0;

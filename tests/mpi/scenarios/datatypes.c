@@ -1,10 +1,10 @@
 /* Derived types: one of every constructor, made before the cut. Before and
  * after it each must pack the same bytes, have the same shape, and carry a
  * message. */
-#include "scenario.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 enum { kTypes = 18, kArea = 4096 };
 

@@ -1,9 +1,9 @@
 /* Messages that were sent, but not received, before the cut: they travel in
  * the channel log and must be received as if they came from the network. */
-#include "scenario.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 enum { kSmall = 600, kLarge = 2 << 20 };
 
@@ -168,8 +168,9 @@ void scenario_drained_probe(void) {
   const int order[3] = {0, 2, 3};
   for (int i = 0; i < 3; i++) {
     MPI_Recv(in, kSmall, MPI_BYTE, 0, MPI_ANY_TAG, MPI_COMM_WORLD, &status);
-    CHECK(status.MPI_TAG == order[i] && filled(in, 100u + (unsigned)order[i],
-                                               120u + (unsigned)order[i]), "message %d", order[i]);
+    CHECK(status.MPI_TAG == order[i] &&
+              filled(in, 100u + (unsigned)order[i], 120u + (unsigned)order[i]),
+          "message %d", order[i]);
   }
   MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
   CHECK(!flag, "Iprobe finds a message that was received");
@@ -248,16 +249,14 @@ void scenario_drained_waitany(void) {
     return;
   }
   hold();
-  for (int i = 0; i < 4; i++)
-    MPI_Irecv(&in[i], 1, MPI_INT, 1, i, MPI_COMM_WORLD, &requests[i]);
+  for (int i = 0; i < 4; i++) MPI_Irecv(&in[i], 1, MPI_INT, 1, i, MPI_COMM_WORLD, &requests[i]);
   for (int i = 0; i < 4; i++) {
     int index;
     MPI_Status status;
     MPI_Waitany(4, requests, &index, &status);
     CHECK(in[index] == 100 + index && status.MPI_TAG == index, "Waitany %d", index);
   }
-  for (int i = 0; i < 4; i++)
-    MPI_Irecv(&in[i], 1, MPI_INT, 2, i, MPI_COMM_WORLD, &requests[i]);
+  for (int i = 0; i < 4; i++) MPI_Irecv(&in[i], 1, MPI_INT, 2, i, MPI_COMM_WORLD, &requests[i]);
   for (int left = 4; left > 0;) {
     int count, indices[4];
     MPI_Status statuses[4];

@@ -1,6 +1,4 @@
 /* Shared memory, open files, working directory. */
-#include "scenario.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +9,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "scenario.h"
 
 struct shared {
   volatile int written[2], seen[2];

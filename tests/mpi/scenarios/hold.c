@@ -1,5 +1,3 @@
-#include "scenario.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -8,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "scenario.h"
 
 struct position here;
 

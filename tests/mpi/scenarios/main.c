@@ -2,11 +2,11 @@
  *
  * Runs one scenario on the number of ranks it asks for. Rank 0 prints
  * "scenario NAME: OK" when every check of every round held. */
-#include "scenario.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 struct scenario {
   const char* name;

@@ -1,7 +1,7 @@
 /* User-defined operations and packed buffers. */
-#include "scenario.h"
-
 #include <string.h>
+
+#include "scenario.h"
 
 struct affine { /* x -> a x + b modulo a prime: composition does not commute */
   long a, b;

@@ -1,8 +1,8 @@
 /* Requests that are pending at the cut. */
-#include "scenario.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "scenario.h"
 
 enum { kSmall = 1000, kMedium = 100 << 10, kLarge = 8 << 20 };
 

@@ -1,6 +1,4 @@
 /* What belongs to the process rather than to MPI. */
-#include "scenario.h"
-
 #include <errno.h>
 #include <fenv.h>
 #include <immintrin.h>
@@ -12,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "scenario.h"
 
 extern char** environ;
 
@@ -73,8 +73,8 @@ static void on_stack(int signal) {
 }
 
 void scenario_signal_state(void) {
-  struct sigaction user = {.sa_handler = on_user}, stacked = {.sa_handler = on_stack,
-                                                              .sa_flags = SA_ONSTACK};
+  struct sigaction user = {.sa_handler = on_user},
+                   stacked = {.sa_handler = on_stack, .sa_flags = SA_ONSTACK};
   stack_t stack = {.ss_sp = own_stack, .ss_size = sizeof own_stack}, got;
   sigset_t blocked, now, pending;
   sigaction(SIGUSR2, &user, NULL);
@@ -135,8 +135,9 @@ void scenario_memory_layout(void) {
     free(blocks[i]);
   }
   CHECK(filled(data, sizeof data, 2) && filled(local, sizeof local, 3), "data and TLS");
-  for (int i = 0; i < 1 << 20; i++) CHECK(zero[(size_t)i * 256] == (i * 256 == 100 << 20 ? 7 : 0),
-                                          "page of zeros, offset %d", i * 256);
+  for (int i = 0; i < 1 << 20; i++)
+    CHECK(zero[(size_t)i * 256] == (i * 256 == 100 << 20 ? 7 : 0), "page of zeros, offset %d",
+          i * 256);
   mprotect(map + 16 * page, page, PROT_READ);
   char* whole = malloc(64 * page);
   fill(whole, 64 * page, 1);

@@ -83,7 +83,7 @@
   X(posix_shm, 2, SINGLE, hold, "POSIX shared memory between ranks, name kept")                  \
   X(posix_shm_unlinked, 2, SINGLE, hold, "... its name removed")                                 \
   X(append_file, 2, SINGLE, hold, "an output file open for append is written all the time")      \
-  X(open_files, 2, SINGLE, hold, "offsets, duplicated descriptors, devices")              \
+  X(open_files, 2, SINGLE, hold, "offsets, duplicated descriptors, devices")                     \
   X(cwd_umask, 2, SINGLE, hold, "working directory, umask and limits")
 
 #define DECLARE(name, ranks, level, kind, what) void scenario_##name(void);
@@ -99,9 +99,9 @@ struct position {
 extern struct position here;
 
 void mark_ready(void);
-void wait_go(void);   /* polls for go.ROUND, no MPI */
+void wait_go(void); /* polls for go.ROUND, no MPI */
 int go_given(void);
-void hold(void);      /* mark_ready, then wait_go */
+void hold(void);       /* mark_ready, then wait_go */
 void hold_after(void); /* `late` scenarios: polls for after.ROUND */
 /* A path in $SCENARIO_DIR. The text lives until the next call. */
 const char* in_work_dir(const char* file_name);
@@ -112,7 +112,6 @@ int filled(const void* buffer, size_t size, unsigned seed);
 
 void failed(const char* file, int line, const char* format, ...)
     __attribute__((noreturn, format(printf, 3, 4)));
-#define CHECK(condition, ...) \
-  ((condition) ? (void)0 : failed(__FILE__, __LINE__, __VA_ARGS__))
+#define CHECK(condition, ...) ((condition) ? (void)0 : failed(__FILE__, __LINE__, __VA_ARGS__))
 
 #endif

@@ -1,10 +1,10 @@
 /* More than one thread. */
-#include "scenario.h"
-
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "scenario.h"
 
 static _Thread_local int own_number = -1;
 

@@ -48,7 +48,8 @@ class Coordinator {
     agent_ = std::make_unique<tls::Stream>(listener_.accept(), context_);
     const timeval patience{kPatienceMs / 1000, 0};
     ASSERT_EQ(::setsockopt(agent_->lowest_layer().native_handle(), SOL_SOCKET, SO_RCVTIMEO,
-                           &patience, sizeof patience), 0);
+                           &patience, sizeof patience),
+              0);
     agent_->handshake(boost::asio::ssl::stream_base::server);
     reader_ = wire::FrameReader();
     EXPECT_EQ(receive<wire::AgentHello>().version, wire::kProtocolVersion);
@@ -131,7 +132,8 @@ struct AgentProcess : testing::Test {
     coordinator.say(wire::Cut{generation});
     EXPECT_EQ(coordinator.receive<wire::Sent>().more, 0);
     coordinator.say(wire::Drain{generation, 0, {}});
-    EXPECT_EQ(coordinator.receive<wire::Drained>().logged_bytes, 200u * static_cast<unsigned>(count));
+    EXPECT_EQ(coordinator.receive<wire::Drained>().logged_bytes,
+              200u * static_cast<unsigned>(count));
   }
   wire::Snapshot snapshot_order(int count) const {
     wire::Snapshot order;

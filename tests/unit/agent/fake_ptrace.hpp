@@ -31,8 +31,9 @@ class FakePtrace final : public PtracePort {
   std::map<int, Thread> threads;
   std::vector<std::vector<int>> task_lists;  // one a call of tasks(); the last one repeats
   std::vector<std::string> calls;
-  std::function<std::int64_t(int tid, const Registers&)> system_call =
-      [](int, const Registers&) { return 0; };
+  std::function<std::int64_t(int tid, const Registers&)> system_call = [](int, const Registers&) {
+    return 0;
+  };
 
   bool called(const std::string& call) const {
     for (const std::string& one : calls)

@@ -26,7 +26,8 @@ struct NodeDirectoryTest : testing::Test {
   std::string leftover(const std::string& name, int seconds) const {
     const std::string path = base + "/" + name;
     EXPECT_TRUE(make_private_directory(path));
-    for (const char* file : {"/agent.sock", "/agent.lock", "/agent.err"}) std::ofstream(path + file).put('x');
+    for (const char* file : {"/agent.sock", "/agent.lock", "/agent.err"})
+      std::ofstream(path + file).put('x');
     ::chmod((path + "/agent.lock").c_str(), 0600);
     timeval times[2] = {{::time(nullptr) - seconds, 0}, {::time(nullptr) - seconds, 0}};
     ::utimes(path.c_str(), times);
@@ -80,7 +81,8 @@ TEST_F(NodeDirectoryTest, LeftoversOfKilledAgentsGo) {
   std::filesystem::create_symlink(base + "/elsewhere", base + "/" + prefix + "link");
   sweep_node_directories(base);
   EXPECT_FALSE(std::filesystem::exists(dead));
-  for (const std::string& path : {young, held, other}) EXPECT_TRUE(std::filesystem::exists(path + "/agent.sock")) << path;
+  for (const std::string& path : {young, held, other})
+    EXPECT_TRUE(std::filesystem::exists(path + "/agent.sock")) << path;
   EXPECT_TRUE(std::filesystem::is_empty(base + "/elsewhere"));
 }
 

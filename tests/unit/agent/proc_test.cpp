@@ -6,8 +6,8 @@
 
 #include "agent/proc/memory_map.hpp"
 #include "agent/proc/page_map.hpp"
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 
 namespace ckpt::proc {
 namespace {
@@ -144,8 +144,8 @@ TEST(SyscallFile, TellsTheStack) {
 // PAGEMAP_SCAN and the plain file must tell the same of pages that were written.
 TEST(PageMapOfThisProcess, BothWaysAgree) {
   constexpr std::size_t kPages = 1000;
-  auto* memory = static_cast<char*>(::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* memory = static_cast<char*>(
+      ::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(memory, MAP_FAILED);
   ::madvise(memory, kPages * 4096, MADV_NOHUGEPAGE);
   std::size_t written = 0;

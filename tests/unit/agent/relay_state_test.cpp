@@ -162,8 +162,8 @@ TEST_F(Relay, ATargetGoesToTheRanksThatHaveTheCommunicator) {
   said(0, ClocksFrame{7, {{1, 10, 4, 0}, {2, 5, 2, 0}}});
   said(1, ClocksFrame{7, {{1, 12, 4, 0}}});
   // 9 has a member somewhere that has not made it yet.
-  const auto targets = orders(told(wire::Targets{7, 1, {{1, 12, 4, 4}, {2, 6, 2, 2}, {9, 1, 3, 2}}}),
-                              CKPT_FRAME_TARGETS);
+  const auto targets = orders(
+      told(wire::Targets{7, 1, {{1, 12, 4, 4}, {2, 6, 2, 2}, {9, 1, 3, 2}}}), CKPT_FRAME_TARGETS);
   ASSERT_EQ(targets.size(), 2u);
   EXPECT_EQ(targets[0].order.clocks.size(), 3u);
   ASSERT_EQ(targets[1].order.clocks.size(), 2u);

@@ -9,8 +9,8 @@
 #include <fstream>
 #include <thread>
 
-#include "agent/proc/process_facts.hpp"
 #include "agent/proc/proc_file.hpp"
+#include "agent/proc/process_facts.hpp"
 #include "agent/snapshot/node_snapshot.hpp"
 #include "format/image/generation_reader.hpp"
 #include "tests/unit/agent/child_program.hpp"
@@ -175,8 +175,8 @@ TEST_P(SnapshotOfAProgram, HarmsNothing) {
     ASSERT_TRUE(snapshot.freeze());
     const auto status = proc::read_whole(proc::path_of(program->pid(), "status"));
     EXPECT_EQ(proc::parse_status(*status)->tracer, 0);
-    const auto children = proc::read_whole(proc::path_of(
-        program->pid(), "task/" + std::to_string(program->pid()) + "/children"));
+    const auto children = proc::read_whole(
+        proc::path_of(program->pid(), "task/" + std::to_string(program->pid()) + "/children"));
     EXPECT_EQ(*children, "");
   }
   await_ticks(ticks() + 3);

@@ -29,8 +29,9 @@ bool interrupted(const Registers& registers) {
 }
 
 CodeBefore call_of(std::uint32_t number) {
-  return {0xb8, static_cast<std::uint8_t>(number), static_cast<std::uint8_t>(number >> 8), 0, 0,
-          0x0f, 0x05};
+  return {
+      0xb8, static_cast<std::uint8_t>(number), static_cast<std::uint8_t>(number >> 8), 0, 0, 0x0f,
+      0x05};
 }
 
 TEST(SyscallRestart, SimpleRestartsAreMadeAgain) {

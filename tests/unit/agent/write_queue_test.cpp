@@ -1,4 +1,6 @@
 // WriteQueue: what was put is in the file, or the first failure is told.
+#include "agent/pages/write_queue.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -6,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "agent/pages/write_queue.hpp"
 #include "tests/fakes/fake_file_system.hpp"
 
 namespace ckpt {

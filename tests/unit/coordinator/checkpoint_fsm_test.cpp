@@ -104,7 +104,8 @@ TEST_F(CheckpointFsmTest, TargetsAreTheMaximumAndGoWhereTheCommunicatorIs) {
 TEST_F(CheckpointFsmTest, ACommunicatorNotYetKnownToAllMembersGoesToEveryAgent) {
   begin();
   say(10, wire::Clocks{kGeneration, {{0, 2, 1}}, {{1, 5, 3, 2}, {9, 1, 2, 1}, {8, 0, 2, 1}}});
-  const auto targets = sends<wire::Targets>(say(20, wire::Clocks{kGeneration, {{2, 1, 1}}, {{1, 5, 3, 1}}}));
+  const auto targets =
+      sends<wire::Targets>(say(20, wire::Clocks{kGeneration, {{2, 1, 1}}, {{1, 5, 3, 1}}}));
   ASSERT_EQ(targets.size(), 2u);
   EXPECT_EQ(targets[1].second.clocks, (std::vector<wire::Clock>{{1, 5, 3, 3}, {9, 1, 2, 1}}))
       << "not 8, on which nobody has begun anything";
@@ -152,8 +153,7 @@ TEST_F(CheckpointFsmTest, WhatIsRaisedAtTheSameTimeIsOneVersion) {
   EXPECT_EQ(fsm.state(), State::level) << "level with targets that have been raised";
   const auto targets = sends<wire::Targets>(fsm.step(TargetsDue{}));
   ASSERT_EQ(targets.size(), 2u);
-  EXPECT_EQ(targets[0].second,
-            (wire::Targets{kGeneration, 2, {{1, 8, 3, 3}, {2, 2, 2, 2}}}));
+  EXPECT_EQ(targets[0].second, (wire::Targets{kGeneration, 2, {{1, 8, 3, 3}, {2, 2, 2, 2}}}));
   EXPECT_EQ(targets[1].second, (wire::Targets{kGeneration, 2, {{1, 8, 3, 3}}}));
   say(10, wire::Level{kGeneration, 2});
   say(20, wire::Level{kGeneration, 2});
@@ -211,8 +211,8 @@ TEST_F(CheckpointFsmTest, ADeadlineNamesTheRankAndWhatItIsIn) {
   say(10, wire::Level{kGeneration, 1});
   fsm.step(Tick{});
   const auto queries = sends<wire::HoldUpQuery>(fsm.step(Tick{}));
-  say(20, wire::HoldUpAnswer{kGeneration, queries.at(0).second.query, 1, 1,
-                             {{2, 1, 1, 3, 0, "MPI_Recv"}}});
+  say(20, wire::HoldUpAnswer{
+              kGeneration, queries.at(0).second.query, 1, 1, {{2, 1, 1, 3, 0, "MPI_Recv"}}});
   EXPECT_TRUE(fsm.step(Deadline{entry - 1}).empty()) << "of an earlier state";
   const Actions actions = fsm.step(Deadline{entry});
   ASSERT_NE(ended(actions), nullptr);
@@ -372,8 +372,7 @@ TEST_F(CheckpointFsmTest, ALongListOfMarkersGoesInParts) {
   EXPECT_EQ(drains[0].second.channels.size(), 0u);
   EXPECT_EQ(drains[1].second.more, 1);
   EXPECT_EQ(drains[2].second.more, 0);
-  EXPECT_EQ(drains[1].second.channels.size() + drains[2].second.channels.size(),
-            3 * part.size());
+  EXPECT_EQ(drains[1].second.channels.size() + drains[2].second.channels.size(), 3 * part.size());
 }
 
 }  // namespace

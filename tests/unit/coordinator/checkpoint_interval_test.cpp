@@ -14,9 +14,7 @@ double expected_wall(double work, double interval, double cost, double mtbf) {
   return mtbf * (std::exp((interval + cost) / mtbf) - 1) * work / interval;
 }
 
-TEST(CheckpointInterval, YoungIsTheSquareRoot) {
-  EXPECT_DOUBLE_EQ(young_interval(8, 100), 40);
-}
+TEST(CheckpointInterval, YoungIsTheSquareRoot) { EXPECT_DOUBLE_EQ(young_interval(8, 100), 40); }
 
 TEST(CheckpointInterval, DalyIsHisEquation37) {
   const double cost = 60, mtbf = 24 * 3600;

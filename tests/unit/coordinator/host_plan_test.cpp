@@ -14,7 +14,8 @@ HostPlan plan(HostRequest request, const std::string& file = "") {
 }
 
 TEST(HostPlan, ASpareTakesAFailedHostsPlace) {
-  const auto made = plan({{"mpirun", "-H", "n1:2,n2:2", "-n", "4", "app"}, {}, {"n2"}, {"n9"}, "", 0});
+  const auto made =
+      plan({{"mpirun", "-H", "n1:2,n2:2", "-n", "4", "app"}, {}, {"n2"}, {"n9"}, "", 0});
   EXPECT_EQ(made.command, (Words{"mpirun", "-H", "n1:2,n9:2", "-n", "4", "app"}));
   EXPECT_EQ(made.text, "nodes: n9 for n2");
 }
@@ -26,8 +27,8 @@ TEST(HostPlan, WithoutASpareTheRanksMoveTogether) {
 }
 
 TEST(HostPlan, ASpareThatFailedOrIsInUseIsNone) {
-  const auto made =
-      plan({{"mpirun", "--host", "n1,n2,n3", "app"}, {}, {"n2", "n8"}, {"n8", "n3", "n9:4"}, "", 0});
+  const auto made = plan(
+      {{"mpirun", "--host", "n1,n2,n3", "app"}, {}, {"n2", "n8"}, {"n8", "n3", "n9:4"}, "", 0});
   EXPECT_EQ(made.command, (Words{"mpirun", "--host", "n1,n9:4,n3", "app"}));
 }
 
@@ -41,16 +42,19 @@ TEST(HostPlan, AHostfileIsWrittenAnew) {
 TEST(HostPlan, AnAllocationIsNamedWithoutTheFailedNode) {
   const auto made = plan({{"mpirun", "-n", "4", "app"},
                           {"SLURM_JOB_NODELIST=n[1-3]", "SLURM_TASKS_PER_NODE=2(x2),1"},
-                          {"n2"}, {}, "", 0});
+                          {"n2"},
+                          {},
+                          "",
+                          0});
   EXPECT_EQ(made.command,
             (Words{"mpirun", "--oversubscribe", "--host", "n1:2,n3:1", "-n", "4", "app"}));
 }
 
 TEST(HostPlan, FewerSlotsAreNotFewerRanks) {
-  const HostRequest request{{"mpirun", "app", "-n", "100"}, {"SLURM_JOB_NODELIST=n[1-3]"},
-                            {"n2"}, {}, "", 3};
-  EXPECT_EQ(plan(request).command, (Words{"mpirun", "--oversubscribe", "-n", "3", "--host",
-                                          "n1,n3", "app", "-n", "100"}));
+  const HostRequest request{
+      {"mpirun", "app", "-n", "100"}, {"SLURM_JOB_NODELIST=n[1-3]"}, {"n2"}, {}, "", 3};
+  EXPECT_EQ(plan(request).command,
+            (Words{"mpirun", "--oversubscribe", "-n", "3", "--host", "n1,n3", "app", "-n", "100"}));
 }
 
 TEST(HostPlan, NothingIsLeftThenAllAreTriedAgain) {

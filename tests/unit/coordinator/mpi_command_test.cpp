@@ -61,7 +61,8 @@ TEST(Inject, AListOnTheLineIsAddedTo) {
 }
 
 TEST(Inject, BesideDashXOursAreDashXToo) {
-  const auto line = inject({"mpirun", "-x", "A", "-n", "2", "./a", ":", "-n", "1", "./b"}, {}, kOurs);
+  const auto line =
+      inject({"mpirun", "-x", "A", "-n", "2", "./a", ":", "-n", "1", "./b"}, {}, kOurs);
   EXPECT_EQ(list_of(*line), "(none)");
   EXPECT_EQ(line->arguments,
             (Words{"mpirun", "-x", "LD_PRELOAD=/lib/shim.so", "-x", "CKPT_JOB_DIR=/jobs/a", "-x",
@@ -92,11 +93,10 @@ TEST(Inject, AUsersPreloadStaysBehindTheShim) {
   const auto from_line = inject({"mpirun", "-x", "LD_PRELOAD=/v.so", "./app"}, {}, kOurs);
   EXPECT_EQ(from_line->arguments[2], "LD_PRELOAD=/lib/shim.so:/v.so");
   EXPECT_EQ(std::count(from_line->arguments.begin(), from_line->arguments.end(), "-x"), 2);
-  const auto by_name =
-      inject({"mpirun", "-x", "LD_PRELOAD", "./app"}, {"LD_PRELOAD=/w.so"}, kOurs);
+  const auto by_name = inject({"mpirun", "-x", "LD_PRELOAD", "./app"}, {"LD_PRELOAD=/w.so"}, kOurs);
   EXPECT_EQ(by_name->arguments[2], "LD_PRELOAD=/lib/shim.so:/w.so");
-  const auto from_list = inject({"mpirun", "./app"},
-                                {"OMPI_MCA_mca_base_env_list=LD_PRELOAD=/x.so"}, kOurs);
+  const auto from_list =
+      inject({"mpirun", "./app"}, {"OMPI_MCA_mca_base_env_list=LD_PRELOAD=/x.so"}, kOurs);
   EXPECT_EQ(list_of(*from_list), "LD_PRELOAD=/lib/shim.so:/x.so;CKPT_JOB_DIR=/jobs/a");
 }
 

@@ -18,7 +18,8 @@ TEST(SpansNodes, ALineWithoutHostsStaysHere) {
 }
 
 TEST(SpansNodes, HostsAreComparedByTheirShortNames) {
-  for (const char* here : {"n1", "n1:4", "n1.example.org:2", "localhost", "127.0.0.1", "me@n1", "n1,n1"})
+  for (const char* here :
+       {"n1", "n1:4", "n1.example.org:2", "localhost", "127.0.0.1", "me@n1", "n1,n1"})
     EXPECT_FALSE(spans({"mpirun", "--host", here, "./app"})) << here;
   for (const char* option : {"--host", "-host", "-H"}) {
     EXPECT_TRUE(spans({"mpirun", option, "n1:2,n2:2", "./app"})) << option;

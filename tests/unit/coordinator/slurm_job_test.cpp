@@ -24,8 +24,8 @@ TEST(SlurmJob, KnowsThatItWasRequeued) {
 }
 
 TEST(SlurmJob, AnArrayTaskIsCalledAsSqueueCallsIt) {
-  const auto job = slurm_job_of(
-      {"SLURM_JOB_ID=2", "SLURM_ARRAY_JOB_ID=1", "SLURM_ARRAY_TASK_ID=7"});
+  const auto job =
+      slurm_job_of({"SLURM_JOB_ID=2", "SLURM_ARRAY_JOB_ID=1", "SLURM_ARRAY_TASK_ID=7"});
   EXPECT_EQ(job->name, "1_7");
   EXPECT_EQ(job->id, "2");
 }
@@ -35,8 +35,8 @@ TEST(SlurmJob, AHeterogeneousJobIsThatOfItsFirstComponent) {
 }
 
 TEST(SbatchOptions, AskForWhatTheJobHad) {
-  const Words saved = {"SLURM_JOB_ID=42", "SLURM_JOB_NUM_NODES=3", "SLURM_NTASKS=6",
-                       "SLURM_JOB_PARTITION=main", "HOME=/home/a", "SLURM_JOB_NAME=a b",
+  const Words saved = {"SLURM_JOB_ID=42",          "SLURM_JOB_NUM_NODES=3", "SLURM_NTASKS=6",
+                       "SLURM_JOB_PARTITION=main", "HOME=/home/a",          "SLURM_JOB_NAME=a b",
                        "SBATCH_TIMELIMIT=00:10:00"};
   EXPECT_EQ(sbatch_options(saved, "/work"),
             (Words{"--job-name=a b", "--partition=main", "--nodes=3", "--ntasks=6",

@@ -114,14 +114,29 @@ TEST_F(Damage, PayloadDamageNamesRankDatasetAndBlock) {
 
 TEST_F(Damage, TruncatedAtAnyLength) {
   const std::string path = directory_ / "gen-000012-cut.h5";
-  std::vector<std::size_t> lengths = {0, 1, 7, 8, 9, 47, 48, 95, 96, 97, 511, 512, 4095, 4096,
-                                      bytes_.size() - 1, bytes_.size() - 4096};
+  std::vector<std::size_t> lengths = {0,
+                                      1,
+                                      7,
+                                      8,
+                                      9,
+                                      47,
+                                      48,
+                                      95,
+                                      96,
+                                      97,
+                                      511,
+                                      512,
+                                      4095,
+                                      4096,
+                                      bytes_.size() - 1,
+                                      bytes_.size() - 4096};
   for (std::size_t length = 128; length < bytes_.size(); length += 16 * stride(61)) {
     lengths.push_back(length);
   }
   for (const std::size_t length : lengths) {
     SCOPED_TRACE(length);
-    sample::write_bytes(path, {bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(length)});
+    sample::write_bytes(path,
+                        {bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(length)});
     const auto reader = GenerationReader::open(path);
     ASSERT_FALSE(reader);
     const auto message = reader.error().message();
@@ -155,8 +170,8 @@ TEST(Foreign, EachHasItsOwnMessage) {
   const hid_t file = H5Fcreate(foreign.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   const hsize_t extent = 100;
   const hid_t space = H5Screate_simple(1, &extent, nullptr);
-  const hid_t data = H5Dcreate2(file, "data", H5T_NATIVE_INT, space, H5P_DEFAULT, H5P_DEFAULT,
-                                H5P_DEFAULT);
+  const hid_t data =
+      H5Dcreate2(file, "data", H5T_NATIVE_INT, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
   H5Dclose(data);
   H5Sclose(space);
   H5Fclose(file);

@@ -14,8 +14,8 @@ using Numbers = std::vector<std::uint64_t>;
 class GenerationDirectoryTest : public ::testing::Test {
  protected:
   void make(std::uint64_t number) {
-    const auto written = sample::write(linux_file_system(), directory_ / generation_file_name(number),
-                                       sample::job(1, number), 3);
+    const auto written = sample::write(
+        linux_file_system(), directory_ / generation_file_name(number), sample::job(1, number), 3);
     ASSERT_TRUE(written) << written.error().message();
   }
   // Metadata of any kind: the job record lies near the start of the file.
@@ -41,8 +41,8 @@ TEST(NodeFileName, IsPlainWhateverTheHostCallsItself) {
   EXPECT_EQ(node_file_name(7, "a/../b c\n\xff"), "gen-000007.node-a-..-b-c--.h5");
   const std::string name = node_file_name(7, std::string(500, 'x'));
   EXPECT_LT(partial_path(name).size(), 200u);
-  for (const std::string& each : {name, node_file_name(7, ""), node_file_name(7, "x.h5"),
-                                  node_file_name(7, "x.partial")})
+  for (const std::string& each :
+       {name, node_file_name(7, ""), node_file_name(7, "x.h5"), node_file_name(7, "x.partial")})
     EXPECT_EQ(generation_number_of(each), 7u) << each;
 }
 
@@ -55,9 +55,9 @@ TEST_F(GenerationDirectoryTest, Names) {
                            "gen-000012.node-n1.h5.partial"}) {
     EXPECT_EQ(generation_number_of(name), 12u) << name;
   }
-  for (const char* name : {"gen-12.h5", "gen-000012", "gen-000012.h5.bak", "xgen-000012.h5", "gen-.h5",
-                           "gen-000012.node-.h5", "gen-000012x.h5", "gen--00012.h5", "job.json",
-                           "gen-99999999999999999999999.h5", ""}) {
+  for (const char* name : {"gen-12.h5", "gen-000012", "gen-000012.h5.bak", "xgen-000012.h5",
+                           "gen-.h5", "gen-000012.node-.h5", "gen-000012x.h5", "gen--00012.h5",
+                           "job.json", "gen-99999999999999999999999.h5", ""}) {
     EXPECT_FALSE(generation_number_of(name)) << name;
   }
 }
@@ -133,9 +133,9 @@ TEST_F(GenerationDirectoryTest, Sweeps) {
   touch("notes.partial");
   const auto removed = generations_.sweep_partial();
   ASSERT_TRUE(removed);
-  EXPECT_EQ(*removed, (std::vector<std::string>{"gen-000001.h5.partial", "gen-000002.h5.partial",
-                                                "gen-000002.node-b.h5.partial",
-                                                "gen-000002.node-a.h5"}));
+  EXPECT_EQ(*removed,
+            (std::vector<std::string>{"gen-000001.h5.partial", "gen-000002.h5.partial",
+                                      "gen-000002.node-b.h5.partial", "gen-000002.node-a.h5"}));
   EXPECT_TRUE(std::filesystem::exists(directory_ / "gen-000001.h5"));
   EXPECT_TRUE(std::filesystem::exists(directory_ / "gen-000001.node-a.h5"));
   EXPECT_TRUE(std::filesystem::exists(directory_ / "notes.partial"));
@@ -193,9 +193,9 @@ TEST_F(GenerationDirectoryTest, PartialNamesTellWhoWrites) {
 }
 
 TEST_F(GenerationDirectoryTest, SweepsWhatIsOfThePastAlone) {
-  for (const char* name : {"gen-000002.h5.partial", "gen-000002.h5.i2-9.partial",
-                           "gen-000003.h5.i3-4.partial", "gen-000004.h5.i3-5.partial",
-                           "gen-000005.h5.i4-1.partial"}) {
+  for (const char* name :
+       {"gen-000002.h5.partial", "gen-000002.h5.i2-9.partial", "gen-000003.h5.i3-4.partial",
+        "gen-000004.h5.i3-5.partial", "gen-000005.h5.i4-1.partial"}) {
     touch(name);
   }
   const auto removed = generations_.sweep_partial({3, 5});
@@ -228,9 +228,9 @@ TEST_F(GenerationDirectoryTest, ACommitAsksRightBeforeItsRename) {
   make(1);
   const std::string path = directory_ / "gen-000002.h5";
   std::filesystem::copy_file(directory_ / "gen-000001.h5", partial_path(path, {1, 1}));
-  const auto refused = commit_generation(
-      linux_file_system(), partial_path(path, {1, 1}), path,
-      []() -> Status { return fail("commit", "", "not any more", ESTALE); });
+  const auto refused =
+      commit_generation(linux_file_system(), partial_path(path, {1, 1}), path,
+                        []() -> Status { return fail("commit", "", "not any more", ESTALE); });
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ESTALE);
   EXPECT_FALSE(std::filesystem::exists(path));

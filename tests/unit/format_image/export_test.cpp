@@ -1,14 +1,13 @@
 // A generation of several nodes becomes one file of its own.
-#include "format/image/generation_export.hpp"
-
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "format/image/generation_directory.hpp"
+#include "format/image/generation_export.hpp"
+#include "format/posix/patient_file_system.hpp"
 #include "sample_generation.hpp"
 #include "tests/fakes/delayed_file_system.hpp"
-#include "format/posix/patient_file_system.hpp"
 
 namespace ckpt::image {
 namespace {
@@ -26,8 +25,8 @@ struct Export : testing::Test {
   void SetUp() override {
     std::vector<NodeFile> nodes;
     for (int node = 0; node < 2; ++node) {
-      auto writer = GenerationWriter::create(linux_file_system(), partial_path(node_path(node)), job,
-                                             GenerationPart::node);
+      auto writer = GenerationWriter::create(linux_file_system(), partial_path(node_path(node)),
+                                             job, GenerationPart::node);
       ASSERT_TRUE(writer);
       for (const int rank : {node, node + 2})
         ASSERT_TRUE(sample::write_rank(*writer, rank, pages_of(rank)));

@@ -291,8 +291,8 @@ TEST(Generation, NodesAreLinked) {
     const auto image = reader->rank(number);
     ASSERT_TRUE(image) << image.error().message();
     sample::expect_same(sample::rank(number, number < 2 ? 5 : 6), *image);
-    EXPECT_EQ(image->payload_file, other.path() + "/moved/" +
-                                       node_file_name(7, "n" + std::to_string(number % 2)));
+    EXPECT_EQ(image->payload_file,
+              other.path() + "/moved/" + node_file_name(7, "n" + std::to_string(number % 2)));
   }
   EXPECT_TRUE(reader->verify(VerifyDepth::payload));
   std::filesystem::remove(other.path() + "/moved/" + node_file_name(7, "n1"));

@@ -181,8 +181,9 @@ TEST_F(Record, ColumnsAreFoundByName) {
   ASSERT_TRUE(read) << message_of(read);
   EXPECT_EQ(read->at(0).a, 5u);
   EXPECT_EQ(read->at(0).c, "seven");
-  EXPECT_NE(message_of(hdf5::read_table<Row>(file_, "t", retyped)).find("column a has another type"),
-            std::string::npos);
+  EXPECT_NE(
+      message_of(hdf5::read_table<Row>(file_, "t", retyped)).find("column a has another type"),
+      std::string::npos);
   ASSERT_TRUE(hdf5::write_table(file_, "old", std::vector<Row>{{5, 6, "seven"}}, older));
   EXPECT_NE(message_of(hdf5::read_table<Row>(file_, "old", newer)).find("no column added"),
             std::string::npos);

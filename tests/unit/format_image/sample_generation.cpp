@@ -126,21 +126,23 @@ RankImage rank(std::int32_t number, std::uint64_t payload_pages) {
   process.cwd = "/home/user/run";
   process.umask = 027;
   process.layout = {1 + seed, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {33, 0x7ffff7fc4000, 6, 4096, 0, 0}};
-  for (std::uint64_t i = 0; i < 64; ++i) process.signal_actions.push_back({i + seed, i * 2, i * 3, ~i});
+  for (std::uint64_t i = 0; i < 64; ++i)
+    process.signal_actions.push_back({i + seed, i * 2, i * 3, ~i});
   process.pending_signals = {bytes_from(seed + 9, 128)};
   for (std::int64_t i = 0; i < 3; ++i) process.interval_timers[i] = {i + 1, 1'000'000 + i};
-  process.posix_timers = {{0, 1, 4, 34, 4212, 7, 0x5555, 1'500'000'000, 250}, {3, -6, 1, 0, 0, 0, 0, -1, 0}};
+  process.posix_timers = {{0, 1, 4, 34, 4212, 7, 0x5555, 1'500'000'000, 250},
+                          {3, -6, 1, 0, 0, 0, 0, -1, 0}};
   for (std::uint64_t i = 0; i < 16; ++i) process.limits.push_back({i + seed, UINT64_MAX});
   process.threads = {thread(seed + 10, 4211 + number, 2696), thread(seed + 20, 5000, 2440),
                      thread(seed + 30, 5001, 0)};
   process.threads[2].pending_signals.clear();
   process.regions = regions(seed, payload_pages);
-  process.descriptors = {
-      {0, DescriptorKind::standard, "/dev/pts/3", 0, 2, 0, -1, 5, 6},
-      {3, DescriptorKind::regular_file, "/home/user/run/out put", 4096, 0102001, 8192, -1, 0x801, 99},
-      {4, DescriptorKind::directory, "/home", 0, 0200000, 0, -1, 1, 2},
-      {5, DescriptorKind::char_device, "/dev/null", -1, 2, 0, 3, 1, 2},
-      {7, DescriptorKind::ignored, "socket:[123]", 0, 0, 0, -1, 0, 0}};
+  process.descriptors = {{0, DescriptorKind::standard, "/dev/pts/3", 0, 2, 0, -1, 5, 6},
+                         {3, DescriptorKind::regular_file, "/home/user/run/out put", 4096, 0102001,
+                          8192, -1, 0x801, 99},
+                         {4, DescriptorKind::directory, "/home", 0, 0200000, 0, -1, 1, 2},
+                         {5, DescriptorKind::char_device, "/dev/null", -1, 2, 0, 3, 1, 2},
+                         {7, DescriptorKind::ignored, "socket:[123]", 0, 0, 0, -1, 0, 0}};
   return image;
 }
 
@@ -336,7 +338,8 @@ std::vector<std::uint8_t> read_bytes(const std::string& path) {
 
 void write_bytes(const std::string& path, const std::vector<std::uint8_t>& bytes) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
 }
 
 }  // namespace ckpt::image::sample

@@ -1,4 +1,6 @@
 // schema.hpp, SCHEMA.md and a written file say the same.
+#include "format/image/schema.hpp"
+
 #include <hdf5.h>
 
 #include <fstream>
@@ -6,7 +8,6 @@
 #include <set>
 #include <sstream>
 
-#include "format/image/schema.hpp"
 #include "tests/unit/format_image/sample_generation.hpp"
 
 namespace ckpt::image {
@@ -50,7 +51,8 @@ TEST(Schema, DocumentHasTheTableAndNothingElse) {
 template <typename Table>
 Names names_of(const Table& table) {
   Names names;
-  for (const auto& entry : table) names.insert(std::string(entry.owner) + "." + std::string(entry.name));
+  for (const auto& entry : table)
+    names.insert(std::string(entry.owner) + "." + std::string(entry.name));
   return names;
 }
 

@@ -15,7 +15,8 @@ Status write_linked(const std::string& path, const JobRecord& job, std::uint64_t
   FileSystem& files = linux_file_system();
   std::vector<NodeFile> nodes;
   for (std::int32_t node = 0; node < 2; ++node) {
-    NodeFile file{directory_of(path) + "/" + node_file_name(job.generation, std::to_string(node)), {}};
+    NodeFile file{directory_of(path) + "/" + node_file_name(job.generation, std::to_string(node)),
+                  {}};
     auto writer = CKPT_TRY(GenerationWriter::create(files, file.path, job, GenerationPart::node));
     for (std::int32_t rank = node; rank < job.world_size; rank += 2) {
       CKPT_TRY(sample::write_rank(writer, rank, pages));

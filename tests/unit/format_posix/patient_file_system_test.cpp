@@ -43,7 +43,8 @@ TEST_F(PatientFileSystemTest, AFileThatIsNotThereIsReportedInTime) {
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().code, ENOENT);
   EXPECT_EQ(waited, milliseconds(2'000));
-  EXPECT_NE(file.error().message().find("waited 2.0 s"), std::string::npos) << file.error().message();
+  EXPECT_NE(file.error().message().find("waited 2.0 s"), std::string::npos)
+      << file.error().message();
   // The patience is for all files together.
   EXPECT_EQ(patient.open("/job/gen-000002.h5", O_RDONLY).error().code, ENOENT);
   EXPECT_EQ(waited, milliseconds(2'000));

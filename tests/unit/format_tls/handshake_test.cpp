@@ -184,7 +184,7 @@ TEST(JobKey, IsRandomAndComesBackFromItsText) {
   EXPECT_EQ(a.text().size(), 64u);
   EXPECT_EQ(JobKey::from_text(a.text())->bytes(), a.bytes());
   for (const std::string& bad : {std::string(), std::string(63, '0'), std::string(66, '0'),
-                                std::string(64, 'g'), std::string(64, 'A')}) {
+                                 std::string(64, 'g'), std::string(64, 'A')}) {
     const auto refused = JobKey::from_text(bad);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().message().find("0000"), std::string::npos) << "the key is not told";

@@ -19,7 +19,8 @@ std::vector<Message> samples() {
 #define CKPT_FIELD(type, name, meaning)
 #include "format/wire/messages.def"
   all.emplace_back(Clocks{7, {{0, 3, 1}, {5, 1, 1}}, {{1, 100, 3, 3}, {~0ull, 1, 2, 1}}});
-  all.emplace_back(Sent{9, 1, {{0, 1, 12}, {1, 0, ~0ull}, {2147483647, -2147483647 - 1, 1}, {-1, 2147483647, 0}}});
+  all.emplace_back(Sent{
+      9, 1, {{0, 1, 12}, {1, 0, ~0ull}, {2147483647, -2147483647 - 1, 1}, {-1, 2147483647, 0}}});
   all.emplace_back(HoldUpAnswer{3, 8, 2, 1, {{4, 4, 1, 0, 12, "MPI_Recv"}}});
   Snapshot snapshot;
   snapshot.generation = 12;
@@ -66,8 +67,8 @@ TEST(Codec, ArrivesByteByByte) {
 
 TEST(Codec, LittleEndianLayoutIsFixed) {
   const auto frame = *encode(Level{258, 1});
-  const std::vector<std::uint8_t> expected = {18, 0, 0, 0, 19, 0, 2, 1, 0, 0, 0, 0,
-                                              0,  0, 1, 0, 0,  0, 0, 0, 0, 0};
+  const std::vector<std::uint8_t> expected = {18, 0, 0, 0, 19, 0, 2, 1, 0, 0, 0,
+                                              0,  0, 0, 1, 0,  0, 0, 0, 0, 0, 0};
   EXPECT_EQ(frame, expected);
 }
 

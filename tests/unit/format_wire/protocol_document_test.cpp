@@ -14,8 +14,8 @@ constexpr const char* kEnd = "<!-- messages.def ends -->\n";
 
 std::string plain_type(std::string type) {
   const std::pair<const char*, const char*> names[] = {
-      {"std::vector<", "list of "}, {">", ""}, {"std::uint", "u"}, {"std::int", "i"},
-      {"std::string", "string"},    {"_t", ""},        {"ChannelList", "channels"}};
+      {"std::vector<", "list of "}, {">", ""},  {"std::uint", "u"},         {"std::int", "i"},
+      {"std::string", "string"},    {"_t", ""}, {"ChannelList", "channels"}};
   for (const auto& [from, to] : names) {
     for (std::size_t at; (at = type.find(from)) != std::string::npos;) {
       type.replace(at, std::string(from).size(), to);
@@ -27,11 +27,11 @@ std::string plain_type(std::string type) {
 std::string expected_tables() {
   std::ostringstream out;
 #define CKPT_HEADING out << "\n| field | type | meaning |\n|---|---|---|\n"
-#define CKPT_ENTRY_BEGIN(Name, meaning) \
+#define CKPT_ENTRY_BEGIN(Name, meaning)                       \
   out << "### " #Name " (list entry)\n" << (meaning) << "\n"; \
   CKPT_HEADING;
 #define CKPT_ENTRY_END(Name) out << "\n";
-#define CKPT_MESSAGE_BEGIN(Name, number, sender, receiver, meaning)                     \
+#define CKPT_MESSAGE_BEGIN(Name, number, sender, receiver, meaning)                        \
   out << "### " #number " " #Name ": " #sender " to " #receiver "\n" << (meaning) << "\n"; \
   CKPT_HEADING;
 #define CKPT_MESSAGE_END(Name) out << "\n";

@@ -1,7 +1,7 @@
 // How often a node's agent is started.
-#include "mpi_shim/agent_starts.hpp"
-
 #include <gtest/gtest.h>
+
+#include "mpi_shim/agent_starts.hpp"
 
 namespace ckpt::shim {
 namespace {

@@ -1,6 +1,4 @@
 // A program started from a rank, which never notices.
-#include "mpi_shim/detached_process.hpp"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -15,6 +13,7 @@
 #include <thread>
 
 #include "format/posix/unique_fd.hpp"
+#include "mpi_shim/detached_process.hpp"
 
 namespace ckpt::shim {
 namespace {
@@ -80,8 +79,9 @@ TEST_F(DetachedProcess, IsNoChildOfOurs) {
 
 TEST_F(DetachedProcess, HasItsOwnSessionAndNothingOfOurDescriptors) {
   const UniqueFd secret(::open("/dev/zero", O_RDONLY));  // not close-on-exec
-  ASSERT_TRUE(start("x=$(readlink /proc/$$/fd/*); echo \"$x\" >&3;"
-                    "echo $$ $(cut -d' ' -f6 /proc/$$/stat) >&3"));
+  ASSERT_TRUE(
+      start("x=$(readlink /proc/$$/fd/*); echo \"$x\" >&3;"
+            "echo $$ $(cut -d' ' -f6 /proc/$$/stat) >&3"));
   const std::string text = output();
   EXPECT_EQ(text.find("/dev/zero"), std::string::npos) << text;
   EXPECT_NE(text.find("/dev/null\n"), std::string::npos) << text;

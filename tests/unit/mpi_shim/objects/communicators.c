@@ -6,11 +6,11 @@
 #include <string.h>
 
 static int rank, size;
-#define SAY(...)               \
-  do {                         \
-    printf("%d: ", rank);      \
-    printf(__VA_ARGS__);       \
-    printf("\n");              \
+#define SAY(...)          \
+  do {                    \
+    printf("%d: ", rank); \
+    printf(__VA_ARGS__);  \
+    printf("\n");         \
   } while (0)
 
 static void show_group(const char* what, MPI_Group group) {
@@ -218,8 +218,8 @@ static void attributes(void) {
   SAY("after delete %d copies %d deletes %d", flag, copies, deletes);
   MPI_Comm_free_keyval(&key);
   SAY("keyval %d", key == MPI_KEYVAL_INVALID);
-  int keys[] = {MPI_TAG_UB, MPI_HOST, MPI_IO, MPI_WTIME_IS_GLOBAL, MPI_APPNUM, MPI_LASTUSEDCODE,
-                MPI_UNIVERSE_SIZE};
+  int keys[] = {MPI_TAG_UB, MPI_HOST,         MPI_IO,           MPI_WTIME_IS_GLOBAL,
+                MPI_APPNUM, MPI_LASTUSEDCODE, MPI_UNIVERSE_SIZE};
   for (int i = 0; i < 7; ++i) {
     int* number = 0;
     MPI_Comm_get_attr(MPI_COMM_WORLD, keys[i], &number, &flag);

@@ -6,11 +6,11 @@
 #include <string.h>
 
 static int rank, size;
-#define SAY(...)               \
-  do {                         \
-    printf("%d: ", rank);      \
-    printf(__VA_ARGS__);       \
-    printf("\n");              \
+#define SAY(...)          \
+  do {                    \
+    printf("%d: ", rank); \
+    printf(__VA_ARGS__);  \
+    printf("\n");         \
   } while (0)
 
 static void show(const char* what, MPI_Datatype type) {
@@ -132,6 +132,7 @@ static void constructors(void) {
 }
 
 static void predefined(void) {
+  /* clang-format off */
   MPI_Datatype all[] = {
       MPI_CHAR, MPI_SIGNED_CHAR, MPI_UNSIGNED_CHAR, MPI_BYTE, MPI_SHORT, MPI_UNSIGNED_SHORT, MPI_INT,
       MPI_UNSIGNED, MPI_LONG, MPI_UNSIGNED_LONG, MPI_LONG_LONG, MPI_UNSIGNED_LONG_LONG, MPI_FLOAT,
@@ -141,6 +142,7 @@ static void predefined(void) {
       MPI_DOUBLE_INT, MPI_LONG_DOUBLE_INT, MPI_SHORT_INT, MPI_LONG_INT, MPI_INTEGER8, MPI_REAL8,
       MPI_REAL16, MPI_COMPLEX16, MPI_INT8_T, MPI_UINT64_T, MPI_AINT, MPI_OFFSET, MPI_COUNT,
       MPI_C_BOOL, MPI_C_FLOAT_COMPLEX, MPI_C_DOUBLE_COMPLEX};
+  /* clang-format on */
   for (unsigned i = 0; i < sizeof all / sizeof all[0]; ++i) {
     show("predefined", all[i]);
     exchange("predefined", all[i], 3, 48);
@@ -223,7 +225,10 @@ static void operations(void) {
     MPI_Op_create(sum_pairs, 1, &op);
     MPI_Op_free(&op);
   }
-  struct { double value; int at; } mine = {(rank * 7) % 5, rank}, best;
+  struct {
+    double value;
+    int at;
+  } mine = {(rank * 7) % 5, rank}, best;
   MPI_Allreduce(&mine, &best, 1, MPI_DOUBLE_INT, MPI_MAXLOC, MPI_COMM_WORLD);
   SAY("maxloc %g %d", best.value, best.at);
 }
