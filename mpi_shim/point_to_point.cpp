@@ -23,32 +23,40 @@ namespace {
 using LowerSend = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm);
 using LowerIsend = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request*);
 
+// Under MPI_THREAD_MULTIPLE: leaves when the doors close.
+template <LowerIsend isend>
+[[gnu::noinline]] int send_and_wait(Door& door, const void* buffer, int count, MPI_Datatype type,
+                                    int destination, int tag, MPI_Comm comm) {
+  MPI_Request lower;
+  const int error = isend(buffer, count, lower_of(type), destination, tag, lower_of(comm), &lower);
+  if (error != MPI_SUCCESS) return error;
+  count_sent(*communicator(comm), destination);
+  Request waiting;
+  waiting.own.lower = lower;
+  waiting.epoch = current_epoch();
+  wait_for(door, waiting);
+  return waiting.error;
+}
+
+// The way of most messages: short, and inline where the name is known.
 template <LowerSend send, LowerIsend isend>
-inline int blocking_send(const void* buffer, int count, MPI_Datatype type, int destination, int tag,
-                         MPI_Comm comm, const char* function) {
+[[gnu::always_inline]] inline int blocking_send(const void* buffer, int count, MPI_Datatype type,
+                                                int destination, int tag, MPI_Comm comm,
+                                                const char* function) {
   int error;
   {
     Door door(function);
-    if (!g_thread_multiple) {
-      error = send(buffer, count, lower_of(type), destination, tag, lower_of(comm));
-      if (error == MPI_SUCCESS) [[likely]] {
-        count_sent(*communicator(comm), destination);
-        return error;
-      }
+    if (g_thread_multiple) [[unlikely]] {
+      error = send_and_wait<isend>(door, buffer, count, type, destination, tag, comm);
     } else {
-      Request waiting;
-      MPI_Request lower;
-      error = isend(buffer, count, lower_of(type), destination, tag, lower_of(comm), &lower);
-      if (error == MPI_SUCCESS) {
+      error = send(buffer, count, lower_of(type), destination, tag, lower_of(comm));
+      if (error == MPI_SUCCESS) [[likely]]
         count_sent(*communicator(comm), destination);
-        waiting.own.lower = lower;
-        waiting.epoch = current_epoch();
-        wait_for(door, waiting);
-        error = waiting.error;
-      }
     }
   }
-  return error == MPI_SUCCESS ? error : raise_error(comm, error, function);
+  if (error == MPI_SUCCESS) [[likely]]
+    return error;
+  return raise_error(comm, error, function);
 }
 
 template <LowerIsend isend>
@@ -92,10 +100,10 @@ inline int nonblocking_send(const void* buffer, int count, MPI_Datatype type, in
   return waiting.error;
 }
 
-}  // namespace
-
-int finish_receive(Door& door, MPI_Request lower, RequestKind kind, void* buffer, int count,
-                   MPI_Datatype type, int source, int tag, MPI_Comm comm, MPI_Status* status) {
+[[gnu::always_inline]] inline int finish_posted(Door& door, MPI_Request lower, RequestKind kind,
+                                                void* buffer, int count, MPI_Datatype type,
+                                                int source, int tag, MPI_Comm comm,
+                                                MPI_Status* status) {
   for (;;) {
     if (can_watch()) {
       while (!seen_ended(lower) && !door.must_leave()) g_completion.progress();
@@ -106,9 +114,16 @@ int finish_receive(Door& door, MPI_Request lower, RequestKind kind, void* buffer
       if (!status->_cancelled) count_received(*communicator(comm), status->MPI_SOURCE);
       return error;
     }
-    if (door.must_leave())
+    if (door.must_leave()) [[unlikely]]
       return finish_slowly(door, lower, kind, buffer, count, type, source, tag, comm, status);
   }
+}
+
+}  // namespace
+
+int finish_receive(Door& door, MPI_Request lower, RequestKind kind, void* buffer, int count,
+                   MPI_Datatype type, int source, int tag, MPI_Comm comm, MPI_Status* status) {
+  return finish_posted(door, lower, kind, buffer, count, type, source, tag, comm, status);
 }
 
 namespace calls {
@@ -166,8 +181,8 @@ int Recv(void* buf, int count, MPI_Datatype datatype, int source, int tag, MPI_C
         MPI_Status own;
         own._cancelled = 0;
         own.MPI_SOURCE = MPI_PROC_NULL;
-        error = finish_receive(door, lower, RequestKind::receive, buf, count, datatype, source, tag,
-                               comm, &own);
+        error = finish_posted(door, lower, RequestKind::receive, buf, count, datatype, source, tag,
+                              comm, &own);
         if (status != MPI_STATUS_IGNORE) *status = own;
       }
     }
