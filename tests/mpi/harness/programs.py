@@ -4,6 +4,7 @@ import re
 import shutil
 
 from job import Job, Wrong
+from programs_of_debian import INSTALLED, there
 from settings import INPUTS, PROGRAMS
 
 
@@ -16,7 +17,7 @@ class Program:
         self.result, self.prepare, self.needs = result, prepare, needs
 
     def missing(self):
-        return [tool for tool in self.needs if not shutil.which(tool)]
+        return [tool for tool in self.needs if not there(tool)]
 
     def job(self, case, **options):
         job = Job(case, self.command(case.build), self.ranks, **options)
@@ -43,6 +44,8 @@ def lammps_result(job):
     return lines
 
 
+# Not ExeUpdates: HPCC does fewer where a trial says they would take above a
+# minute, and a machine under load, or a restart during the trial, says that.
 HPCC_KEYS = re.compile(
     r"^(Success|CommWorldProcs|HPL_(RnormI|Anorm1|AnormI|Xnorm1|XnormI|BnormI|N|NB|nprow|npcol)"
     r"|PTRANS_(residual|n|nb|nprow|npcol)|DGEMM_N"
@@ -86,3 +89,7 @@ PROGRAMS_BY_NAME = {p.name: p for p in [
     hpcc(2),
     hpcc(4),
 ]}
+# In --all alone, and where they are installed.
+for _name, _ranks, _command, _result, _prepare, _needs in INSTALLED:
+    PROGRAMS_BY_NAME[_name] = Program(_name, _ranks, lambda build, command=_command: command,
+                                      _result, _prepare, _needs)
