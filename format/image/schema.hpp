@@ -165,21 +165,19 @@ inline constexpr char kRanksGroup[] = "ranks";
 // clang-format on
 
 // In the order of struct user_regs_struct.
-#define CKPT_SCHEMA_REGISTER_COLUMNS(X)                                                            \
-  X(registers, r15, "u64", "")                                                                     \
-  X(registers, r14, "u64", "")                                                                     \
-  X(registers, r13, "u64", "") X(registers, r12, "u64", "") X(registers, rbp, "u64", "")           \
-      X(registers, rbx, "u64", "") X(registers, r11, "u64", "") X(registers, r10, "u64", "")       \
-          X(registers, r9, "u64", "") X(registers, r8, "u64", "") X(registers, rax, "u64", "")     \
-              X(registers, rcx, "u64", "") X(registers, rdx, "u64", "")                            \
-                  X(registers, rsi, "u64", "") X(registers, rdi, "u64", "")                        \
-                      X(registers, orig_rax, "u64", "") X(registers, rip, "u64", "")               \
-                          X(registers, cs, "u64", "") X(registers, eflags, "u64", "")              \
-                              X(registers, rsp, "u64", "") X(registers, ss, "u64", "")             \
-                                  X(registers, fs_base, "u64", "")                                 \
-                                      X(registers, gs_base, "u64", "") X(registers, ds, "u64", "") \
-                                          X(registers, es, "u64", "") X(registers, fs, "u64", "")  \
-                                              X(registers, gs, "u64", "")
+// clang-format off
+#define CKPT_SCHEMA_REGISTER_COLUMNS(X)                                                      \
+  X(registers, r15, "u64", "") X(registers, r14, "u64", "") X(registers, r13, "u64", "")     \
+  X(registers, r12, "u64", "") X(registers, rbp, "u64", "") X(registers, rbx, "u64", "")     \
+  X(registers, r11, "u64", "") X(registers, r10, "u64", "") X(registers, r9, "u64", "")      \
+  X(registers, r8, "u64", "") X(registers, rax, "u64", "") X(registers, rcx, "u64", "")      \
+  X(registers, rdx, "u64", "") X(registers, rsi, "u64", "") X(registers, rdi, "u64", "")     \
+  X(registers, orig_rax, "u64", "") X(registers, rip, "u64", "") X(registers, cs, "u64", "") \
+  X(registers, eflags, "u64", "") X(registers, rsp, "u64", "") X(registers, ss, "u64", "")   \
+  X(registers, fs_base, "u64", "") X(registers, gs_base, "u64", "")                          \
+  X(registers, ds, "u64", "") X(registers, es, "u64", "") X(registers, fs, "u64", "")        \
+  X(registers, gs, "u64", "")
+// clang-format on
 
 #define CKPT_SCHEMA_ATTRIBUTE_CONSTANT(owner, name, type, meaning) \
   namespace attribute::owner {                                     \
