@@ -85,11 +85,11 @@ inline int nonblocking_send(const void* buffer, int count, MPI_Datatype type, in
 }
 
 // The rest of a blocking receive that the lower half has posted.
-[[gnu::noinline]] int finish_slowly(Door& door, MPI_Request lower, RequestKind kind, void* buffer,
-                                    int count, MPI_Datatype type, int source, int tag,
-                                    MPI_Comm comm, MPI_Status* status) {
+[[gnu::noinline]] int finish_slowly(Door& door, MPI_Request lower, void* buffer, int count,
+                                    MPI_Datatype type, int source, int tag, MPI_Comm comm,
+                                    MPI_Status* status) {
   Request waiting;
-  describe(waiting, kind, buffer, count, type, source, tag, comm);
+  describe(waiting, RequestKind::receive, buffer, count, type, source, tag, comm);
   waiting.own.lower = lower;
   waiting.active = true;
   link_pending(waiting);
@@ -100,10 +100,9 @@ inline int nonblocking_send(const void* buffer, int count, MPI_Datatype type, in
   return waiting.error;
 }
 
-[[gnu::always_inline]] inline int finish_posted(Door& door, MPI_Request lower, RequestKind kind,
-                                                void* buffer, int count, MPI_Datatype type,
-                                                int source, int tag, MPI_Comm comm,
-                                                MPI_Status* status) {
+[[gnu::always_inline]] inline int finish_posted(Door& door, MPI_Request lower, void* buffer,
+                                                int count, MPI_Datatype type, int source, int tag,
+                                                MPI_Comm comm, MPI_Status* status) {
   for (;;) {
     if (can_watch()) {
       while (!seen_ended(lower) && !door.must_leave()) g_completion.progress();
@@ -115,15 +114,15 @@ inline int nonblocking_send(const void* buffer, int count, MPI_Datatype type, in
       return error;
     }
     if (door.must_leave()) [[unlikely]]
-      return finish_slowly(door, lower, kind, buffer, count, type, source, tag, comm, status);
+      return finish_slowly(door, lower, buffer, count, type, source, tag, comm, status);
   }
 }
 
 }  // namespace
 
-int finish_receive(Door& door, MPI_Request lower, RequestKind kind, void* buffer, int count,
-                   MPI_Datatype type, int source, int tag, MPI_Comm comm, MPI_Status* status) {
-  return finish_posted(door, lower, kind, buffer, count, type, source, tag, comm, status);
+int finish_receive(Door& door, MPI_Request lower, void* buffer, int count, MPI_Datatype type,
+                   int source, int tag, MPI_Comm comm, MPI_Status* status) {
+  return finish_posted(door, lower, buffer, count, type, source, tag, comm, status);
 }
 
 namespace calls {
@@ -181,8 +180,7 @@ int Recv(void* buf, int count, MPI_Datatype datatype, int source, int tag, MPI_C
         MPI_Status own;
         own._cancelled = 0;
         own.MPI_SOURCE = MPI_PROC_NULL;
-        error = finish_posted(door, lower, RequestKind::receive, buf, count, datatype, source, tag,
-                              comm, &own);
+        error = finish_posted(door, lower, buf, count, datatype, source, tag, comm, &own);
         if (status != MPI_STATUS_IGNORE) *status = own;
       }
     }

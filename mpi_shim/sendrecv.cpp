@@ -73,8 +73,8 @@ int exchange(Door& door, const Outgoing& out, const Incoming& in, MPI_Comm comm)
     return error;
   }
   MPI_Status own = {};
-  error = finish_receive(door, receive, RequestKind::receive, in.buffer, in.count, in.type,
-                         in.source, in.tag, comm, &own);
+  error =
+      finish_receive(door, receive, in.buffer, in.count, in.type, in.source, in.tag, comm, &own);
   if (in.status != MPI_STATUS_IGNORE) *in.status = own;
   // A restart since then has ended the send.
   const int sent = epoch == current_epoch() ? finish_send(door, pending) : MPI_SUCCESS;

@@ -17,7 +17,7 @@ inline void wait_for(Door& door, Request& request) {
 // Waits for a receive the lower half has posted (`lower`), as MPI_Recv does:
 // counts its message and fills in `status`, which must not be ignored. The
 // remaining arguments are the program's, to post it again after a restart.
-int finish_receive(Door& door, MPI_Request lower, RequestKind kind, void* buffer, int count,
-                   MPI_Datatype type, int source, int tag, MPI_Comm comm, MPI_Status* status);
+int finish_receive(Door& door, MPI_Request lower, void* buffer, int count, MPI_Datatype type,
+                   int source, int tag, MPI_Comm comm, MPI_Status* status);
 
 }  // namespace ckpt::shim

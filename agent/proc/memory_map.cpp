@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "agent/proc/proc_file.hpp"
+#include "format/posix/whole_number.hpp"
 
 namespace ckpt::proc {
 namespace {
@@ -52,10 +53,7 @@ bool parse_mapping(std::string_view line, Mapping& mapping) {
     return false;
   mapping.device = makedev(major, minor);
   const std::size_t inode_end = line.find(' ');
-  const std::string_view inode = line.substr(0, inode_end);
-  const auto [end, error] =
-      std::from_chars(inode.data(), inode.data() + inode.size(), mapping.inode, 10);
-  if (error != std::errc() || end != inode.data() + inode.size()) return false;
+  if (!whole_number(line.substr(0, inode_end), mapping.inode)) return false;
   if (inode_end == std::string_view::npos) return true;
   line.remove_prefix(inode_end);
   const std::size_t name_start = line.find_first_not_of(' ');

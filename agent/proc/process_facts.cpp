@@ -2,12 +2,12 @@
 
 #include <sys/resource.h>
 
-#include <charconv>
 #include <cstring>
 #include <map>
 #include <sstream>
 
 #include "agent/proc/proc_file.hpp"
+#include "format/posix/whole_number.hpp"
 
 namespace ckpt::proc {
 namespace {
@@ -16,8 +16,7 @@ template <typename T>
 bool number(std::string_view text, T& value, int base = 10) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  return error == std::errc() && end == text.data() + text.size();
+  return whole_number(text, value, base);
 }
 
 template <typename Function>

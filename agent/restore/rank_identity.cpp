@@ -1,12 +1,11 @@
 #include "agent/restore/rank_identity.hpp"
 
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
-#include <cstring>
 
 #include "fmt/format.h"
 #include "format/posix/try.hpp"
+#include "format/posix/whole_number.hpp"
 
 namespace ckpt::restore {
 namespace {
@@ -15,9 +14,7 @@ Result<std::int32_t> number_from(const char* variable) {
   const char* text = std::getenv(variable);
   if (text == nullptr) return -1;
   std::int32_t value = -1;
-  const char* end = text + std::strlen(text);
-  const auto [stop, error] = std::from_chars(text, end, value);
-  if (error != std::errc{} || stop != end || value < 0)
+  if (!whole_number(text, value) || value < 0)
     return fail("read", variable, fmt::format("'{}' is not a number", text));
   return value;
 }

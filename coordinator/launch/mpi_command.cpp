@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "format/posix/file_system.hpp"
+#include "format/posix/whole_number.hpp"
 
 namespace ckpt::coordinator {
 namespace {
@@ -255,10 +255,8 @@ std::optional<std::int64_t> ranks_asked_for(const std::vector<std::string>& opti
     }
     if (std::find(kNames.begin(), kNames.end(), options[i]) == kNames.end()) continue;
     if (i + 1 == options.size()) return std::nullopt;
-    const std::string& text = options[++i];
     std::int64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    if (!whole_number(options[++i], count)) return std::nullopt;
     total += count;
     context_says = true;
   }

@@ -1,4 +1,4 @@
-// A number that is all of a text, as in the names and files of a job directory.
+// A number that is all of a text, as in the names of a job directory and in /proc.
 //
 // Threads: no state. Errors: false, and the number is then not to be used.
 // Source: std::from_chars; for the shim as well: no exceptions.
@@ -11,8 +11,8 @@
 namespace ckpt {
 
 template <typename Number>
-bool whole_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+bool whole_number(std::string_view text, Number& number, int base = 10) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
   return error == std::errc() && end == text.data() + text.size();
 }
 
