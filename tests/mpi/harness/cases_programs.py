@@ -7,7 +7,6 @@ from cases import Skip, case
 from job import Job, Wrong
 from processes import wait_until
 from programs import PROGRAMS_BY_NAME
-from programs_of_debian import INSTALLED
 from settings import ORDINARY_USER
 
 _undisturbed = {}  # program -> (result, seconds)
@@ -152,11 +151,9 @@ def ten_restarts(running):
 
 def register(build, tier):
     rounds = 5 if tier == "all" else 3
-    installed = {row[0] for row in INSTALLED}
-    for name in PROGRAMS_BY_NAME:
-        cost = "quick" if name == "stencil" else "all" if name in installed else "fair"
-        case(f"program/{name}/continue", cost)(chain(name, rounds, False))
-        case(f"program/{name}/restart", cost)(chain(name, rounds, True))
+    for name, program in PROGRAMS_BY_NAME.items():
+        case(f"program/{name}/continue", program.tier)(chain(name, rounds, False))
+        case(f"program/{name}/restart", program.tier)(chain(name, rounds, True))
         case(f"program/{name}/singly", "all")(singly(name, 5))
         for transport in ("tcp", "ucx"):
             case(f"program/{name}/restart-{transport}", "all")(chain(name, 3, True, transport))

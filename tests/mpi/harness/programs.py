@@ -3,27 +3,10 @@ import os
 import re
 import shutil
 
-from job import Job, Wrong
-from programs_of_debian import INSTALLED, there
+from job import Wrong
+from program import Program
+from programs_of_debian import INSTALLED
 from settings import INPUTS, PROGRAMS
-
-
-class Program:
-    """`command(build)`, `prepare(cwd)` makes its input files, `result(job)` is
-    what must be equal after every checkpoint and restart."""
-
-    def __init__(self, name, ranks, command, result, prepare=None, needs=()):
-        self.name, self.ranks, self.command = name, ranks, command
-        self.result, self.prepare, self.needs = result, prepare, needs
-
-    def missing(self):
-        return [tool for tool in self.needs if not there(tool)]
-
-    def job(self, case, **options):
-        job = Job(case, self.command(case.build), self.ranks, **options)
-        if self.prepare:
-            self.prepare(job.cwd)
-        return job
 
 
 def printed(job):
@@ -78,7 +61,8 @@ def lammps(steps):
 
 
 PROGRAMS_BY_NAME = {p.name: p for p in [
-    Program("stencil", 4, lambda b: [b.program("stencil"), "768", "12000"], printed),
+    Program("stencil", 4, lambda b: [b.program("stencil"), "768", "12000"], printed,
+            tier="quick"),
     Program("fortran", 4, lambda b: [b.program("wave_use_mpi"), "200000", "12000"], printed),
     Program("mpif_h", 4, lambda b: [b.program("ring_mpif_h"), "400000"], printed),
     Program("mpi_f08", 4, lambda b: [b.program("ring_mpi_f08"), "300000"], printed),
@@ -88,8 +72,5 @@ PROGRAMS_BY_NAME = {p.name: p for p in [
     Program("lammps", 4, lammps(3000), lammps_result, needs=["lmp"]),
     hpcc(2),
     hpcc(4),
+    *INSTALLED,
 ]}
-# In --all alone, and where they are installed.
-for _name, _ranks, _command, _result, _prepare, _needs in INSTALLED:
-    PROGRAMS_BY_NAME[_name] = Program(_name, _ranks, lambda build, command=_command: command,
-                                      _result, _prepare, _needs)

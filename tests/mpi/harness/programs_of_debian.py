@@ -2,6 +2,7 @@
 
     apt-get install gromacs cp2k quantum-espresso quantum-espresso-data scalapack-mpi-test
 """
+import gzip
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 
 from job import Wrong
+from program import Program
 from settings import INPUTS
 
 SCALAPACK = "/usr/lib/x86_64-linux-gnu/scalapack/openmpi-tests"
@@ -54,8 +56,8 @@ def cp2k_result(job):
 
 
 def espresso_prepare(cwd):
-    with open(os.path.join(cwd, "Si.UPF"), "w") as file:
-        subprocess.run(["zcat", PSEUDOPOTENTIAL], stdout=file, check=True)
+    with gzip.open(PSEUDOPOTENTIAL) as packed, open(os.path.join(cwd, "Si.UPF"), "wb") as file:
+        shutil.copyfileobj(packed, file)
 
 
 def printed_once(pattern):
@@ -84,26 +86,26 @@ def scalapack_prepare(cwd):
         file.write(text)
 
 
-def there(name):
-    """A program, or a file by its path."""
-    return os.path.exists(name) or shutil.which(name)
-
-
 # The harness has two threads a rank for OpenMP; these are to repeat every bit.
 ONE_THREAD = ["env", "OMP_NUM_THREADS=1"]
 
 
-# name, ranks, command, result, prepare, needs
+def installed(name, ranks, command, result, needs, prepare=None):
+    return Program(name, ranks, lambda build: command, result, prepare, needs, tier="all")
+
+
 INSTALLED = [
-    ("gromacs", 2, [*ONE_THREAD, "gmx_mpi", "mdrun", "-s", "water.tpr", "-deffnm", "md",
-                    "-ntomp", "1", "-reprod", "-nb", "cpu", "-pin", "off"],
-     gromacs_result, gromacs_prepare, ["gmx", "gmx_mpi"]),
-    ("cp2k", 2, [*ONE_THREAD, "cp2k.psmp", "-i", os.path.join(INPUTS, "water.cp2k")],
-     cp2k_result, None, ["cp2k.psmp"]),
-    ("espresso", 2, [*ONE_THREAD, "pw.x", "-nk", "2", "-i", os.path.join(INPUTS, "silicon.pwscf")],
-     printed_once(r"^!? +total energy +=.*$|^ +atom +\d+ type.*force.*$"), espresso_prepare,
-     ["pw.x", PSEUDOPOTENTIAL]),
-    ("scalapack", 4, [os.path.join(SCALAPACK, "xdlu")],
-     printed_once(r"^WALL( +\d+){7}|^ *\d+ tests completed and .*$"), scalapack_prepare,
-     [os.path.join(SCALAPACK, "xdlu")]),
+    installed("gromacs", 2,
+              [*ONE_THREAD, "gmx_mpi", "mdrun", "-s", "water.tpr", "-deffnm", "md", "-ntomp", "1",
+               "-reprod", "-nb", "cpu", "-pin", "off"],
+              gromacs_result, ["gmx", "gmx_mpi"], gromacs_prepare),
+    installed("cp2k", 2, [*ONE_THREAD, "cp2k.psmp", "-i", os.path.join(INPUTS, "water.cp2k")],
+              cp2k_result, ["cp2k.psmp"]),
+    installed("espresso", 2,
+              [*ONE_THREAD, "pw.x", "-nk", "2", "-i", os.path.join(INPUTS, "silicon.pwscf")],
+              printed_once(r"^!? +total energy +=.*$|^ +atom +\d+ type.*force.*$"),
+              ["pw.x", PSEUDOPOTENTIAL], espresso_prepare),
+    installed("scalapack", 4, [os.path.join(SCALAPACK, "xdlu")],
+              printed_once(r"^WALL( +\d+){7}|^ *\d+ tests completed and .*$"),
+              [os.path.join(SCALAPACK, "xdlu")], scalapack_prepare),
 ]
